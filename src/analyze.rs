@@ -1,0 +1,268 @@
+//! What one ELF file says about itself, read with a few positioned reads whatever the file's size.
+
+pub mod limits;
+
+mod dynamic;
+mod machine;
+mod reader;
+mod segments;
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+use goblin::elf::dynamic::{DF_1_NODEFLIB, DF_1_PIE};
+use goblin::elf::header::{EI_OSABI, ET_CORE, ET_DYN, ET_EXEC, ET_REL};
+use goblin::elf::program_header::{PF_W, PF_X, PT_INTERP};
+
+use crate::error::{Cause, Result};
+use crate::root::{Root, Walker};
+use dynamic::Dynamic;
+use reader::Reader;
+use segments::Segments;
+
+pub use machine::{ByteOrder, Class, Machine};
+pub(crate) use machine::glibc;
+pub(crate) use reader::ReadAt;
+
+/// What an ELF executable or shared object says about itself (elf(5)).
+///
+/// It is read from the header, the program headers and the dynamic section, as the kernel and the loader do;
+/// section headers are never looked at. What cannot be read is an error, never a shorter list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elf {
+    machine: Machine,
+    kind: ElfKind,
+    os_abi: u8,
+    entry: u64,
+    interpreter: Option<OsString>,
+    soname: Option<OsString>,
+    rpath: Option<OsString>,
+    runpath: Option<OsString>,
+    dependencies: Vec<Dependency>,
+    flags_1: u64,
+}
+
+/// `e_type`, as far as it can be loaded (elf(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ElfKind {
+    /// `ET_EXEC`: an executable at a fixed address.
+    Executable,
+    /// `ET_DYN`: a shared library, or a position-independent executable.
+    SharedObject,
+}
+
+/// One entry of a dynamic section that names another object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Dependency {
+    kind: DependencyKind,
+    name: OsString,
+}
+
+/// How an object depends on another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DependencyKind {
+    /// `DT_NEEDED`: loaded after the object, and must be there.
+    Needed,
+    /// `DT_AUXILIARY`: loaded before the object if it is there.
+    Auxiliary,
+    /// `DT_FILTER`: loaded before the object, and must be there.
+    Filter,
+}
+
+impl Dependency {
+    /// How the object depends on it.
+    pub fn kind(&self) -> DependencyKind {
+        self.kind
+    }
+
+    /// The name as it stands in the file: `libc.so.6`, or a path, with tokens such as `$ORIGIN` not expanded.
+    pub fn name(&self) -> &OsStr {
+        &self.name
+    }
+}
+
+impl Elf {
+    /// Analyzes a file that is in memory.
+    ///
+    /// # Errors
+    /// [`NotElf`](crate::ErrorKind::NotElf), [`Malformed`](crate::ErrorKind::Malformed), or
+    /// [`NotAProgram`](crate::ErrorKind::NotAProgram) for object files and core dumps.
+    ///
+    /// ```
+    /// let error = scratchpack::Elf::parse(b"#!/bin/sh\n").unwrap_err();
+    /// assert_eq!(error.kind(), scratchpack::ErrorKind::NotElf);
+    /// ```
+    pub fn parse(bytes: &[u8]) -> Result<Elf> {
+        Elf::read_from(bytes, bytes.len() as u64).map_err(|cause| cause.during("analyze the file"))
+    }
+
+    /// Analyzes a file of this machine; symlinks are followed.
+    ///
+    /// # Errors
+    /// Those of [`Elf::parse`]; [`NotFound`](crate::ErrorKind::NotFound) and [`Io`](crate::ErrorKind::Io).
+    pub fn read(path: impl AsRef<Path>) -> Result<Elf> {
+        let path = path.as_ref();
+        let read = || {
+            let root = Root::host().map_err(crate::Error::into_cause)?;
+            let absolute = std::path::absolute(path)?;
+            let (_, input) = Walker::new(&root).open(&absolute).map_err(crate::root::Fault::into_cause)?;
+            Elf::read_from(&input.file, input.stamp.size)
+        };
+        read().map_err(|cause: Cause| cause.on("analyze", path))
+    }
+
+    pub(crate) fn read_from<R: ReadAt + ?Sized>(source: &R, len: u64) -> Result<Elf, Cause> {
+        let mut reader = Reader::new(source, len);
+        let segments = Segments::read(&mut reader)?;
+        let kind = kind_of(segments.header.e_type)?;
+        let interpreter = read_interpreter(&mut reader, &segments)?;
+        let dynamic = Dynamic::read(&mut reader, &segments)?.unwrap_or_default();
+        Ok(Elf {
+            machine: segments.machine,
+            kind,
+            os_abi: segments.header.e_ident[EI_OSABI],
+            entry: segments.header.e_entry,
+            interpreter,
+            soname: dynamic.soname,
+            // Where both are given, RPATH counts as absent (elf_get_dynamic_info in glibc).
+            rpath: dynamic.rpath.filter(|_| dynamic.runpath.is_none()),
+            runpath: dynamic.runpath,
+            dependencies: dynamic.dependencies,
+            flags_1: dynamic.flags_1,
+        })
+    }
+
+    /// The machine and ABI that it is for.
+    pub fn machine(&self) -> Machine {
+        self.machine
+    }
+
+    /// 32 or 64 bits.
+    pub fn class(&self) -> Class {
+        self.machine.class
+    }
+
+    /// The order of the bytes of its numbers.
+    pub fn byte_order(&self) -> ByteOrder {
+        self.machine.byte_order
+    }
+
+    /// Whether it is at a fixed address or position-independent.
+    pub fn kind(&self) -> ElfKind {
+        self.kind
+    }
+
+    /// `EI_OSABI` (elf(5)): 0 and 3 are what Linux has.
+    pub fn os_abi(&self) -> u8 {
+        self.os_abi
+    }
+
+    /// The path of its program interpreter, the dynamic loader: the first `PT_INTERP`; `None` for a static program.
+    pub fn interpreter(&self) -> Option<&OsStr> {
+        self.interpreter.as_deref()
+    }
+
+    /// `DT_SONAME`: what the object is called, whatever its file is.
+    pub fn soname(&self) -> Option<&OsStr> {
+        self.soname.as_deref()
+    }
+
+    /// The names of its `DT_NEEDED` entries, in their order.
+    pub fn needed(&self) -> impl Iterator<Item = &OsStr> {
+        self.dependencies
+            .iter()
+            .filter(|dependency| dependency.kind == DependencyKind::Needed)
+            .map(Dependency::name)
+    }
+
+    /// Everything that makes the loader load another object, in the order of the dynamic section.
+    pub fn dependencies(&self) -> &[Dependency] {
+        &self.dependencies
+    }
+
+    /// `DT_RPATH` as it stands; `None` where the object has a `DT_RUNPATH`, which replaces it.
+    pub fn rpath(&self) -> Option<&OsStr> {
+        self.rpath.as_deref()
+    }
+
+    /// `DT_RUNPATH` as it stands.
+    pub fn runpath(&self) -> Option<&OsStr> {
+        self.runpath.as_deref()
+    }
+
+    /// `DF_1_NODEFLIB`: builtin directories do not count for what it needs (elf(5), `DT_FLAGS_1`).
+    pub fn no_default_lib(&self) -> bool {
+        self.flags_1 & DF_1_NODEFLIB != 0
+    }
+
+    /// Whether it is a program: at a fixed address, marked as position-independent executable, or with an interpreter.
+    pub fn is_executable(&self) -> bool {
+        self.kind == ElfKind::Executable || self.flags_1 & DF_1_PIE != 0 || self.interpreter.is_some()
+    }
+
+    /// Why the kernel would not get anywhere with it as a program.
+    pub(crate) fn check_program(&self) -> Result<(), Cause> {
+        if self.interpreter.is_some() || (self.dependencies.is_empty() && self.entry != 0) {
+            return Ok(());
+        }
+        Err(Cause::NotAProgram(
+            "it is a shared library: it names no interpreter (PT_INTERP); give the executable that uses it".into(),
+        ))
+    }
+
+    /// Why the loader would not map it as a library, in words.
+    pub(crate) fn unloadable(&self) -> Option<&'static str> {
+        if self.kind == ElfKind::Executable || self.flags_1 & DF_1_PIE != 0 {
+            Some("an executable, not a shared object")
+        } else if !matches!(self.os_abi, 0 | 3) {
+            Some("its EI_OSABI is not Linux's")
+        } else {
+            None
+        }
+    }
+}
+
+/// The read-only parts of a file, those without code first: what holds a loader's strings.
+pub(crate) fn read_only_parts<R: ReadAt + ?Sized>(source: &R, len: u64) -> Result<Vec<(u64, u64)>, Cause> {
+    let segments = Segments::read(&mut Reader::new(source, len))?;
+    let mut loads: Vec<_> = segments.loads().filter(|load| load.p_flags & PF_W == 0).collect();
+    loads.sort_by_key(|load| load.p_flags & PF_X);
+    Ok(loads.iter().map(|load| (load.p_offset, load.p_filesz)).collect())
+}
+
+fn kind_of(e_type: u16) -> Result<ElfKind, Cause> {
+    match e_type {
+        ET_EXEC => Ok(ElfKind::Executable),
+        ET_DYN => Ok(ElfKind::SharedObject),
+        ET_REL => Err(Cause::NotAProgram("it is an object file; link it first".into())),
+        ET_CORE => Err(Cause::NotAProgram("it is a core dump, not a program".into())),
+        other => Err(Cause::malformed(format!("e_type is {other}; it must be ET_EXEC or ET_DYN"))),
+    }
+}
+
+/// The kernel's rules: 2 to 4,096 bytes of which the last is NUL; the first header counts (`load_elf_binary`).
+fn read_interpreter<R: ReadAt + ?Sized>(
+    reader: &mut Reader<'_, R>,
+    segments: &Segments,
+) -> Result<Option<OsString>, Cause> {
+    let Some(header) = segments.headers.iter().find(|header| header.p_type == PT_INTERP) else { return Ok(None) };
+    let size = usize::try_from(header.p_filesz).unwrap_or(usize::MAX);
+    if !(2..=4096).contains(&size) {
+        return Err(Cause::malformed(format!("its PT_INTERP has {size} bytes; Linux takes 2 to 4096")));
+    }
+    let bytes = reader.bytes(header.p_offset, size, "interpreter path")?;
+    if bytes[size - 1] != 0 {
+        return Err(Cause::malformed("its PT_INTERP does not end in NUL"));
+    }
+    let end = memchr::memchr(0, bytes).unwrap_or(size);
+    match end {
+        0 => Err(Cause::malformed("its PT_INTERP is empty")),
+        _ => Ok(Some(OsString::from_vec(bytes[..end].to_vec()))),
+    }
+}
+
+/// The machine that a file's header names, also where the rest of the file is damaged.
+pub(crate) fn machine_of_file<R: ReadAt + ?Sized>(source: &R, len: u64) -> Option<Machine> {
+    segments::read_machine(&mut Reader::new(source, len)).ok()
+}

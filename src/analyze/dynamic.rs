@@ -1,0 +1,162 @@
+//! The dynamic section: what an object is called, what it needs, and where it looks (gABI, "Dynamic Section").
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use goblin::elf::dynamic::{
+    DT_FLAGS_1, DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, Dyn,
+};
+use goblin::elf::program_header::{PT_DYNAMIC, ProgramHeader};
+use scroll::Pread;
+use scroll::ctx::SizeWith;
+
+use super::limits::{MAX_DYNAMIC_ENTRIES, MAX_NAME, MAX_NEEDED, MAX_PATH_LIST};
+use super::reader::{ReadAt, Reader};
+use super::segments::Segments;
+use super::{Dependency, DependencyKind};
+use crate::error::Cause;
+
+// Sun's tags, which elf(5) lists and goblin does not.
+const DT_AUXILIARY: u64 = 0x7fff_fffd;
+const DT_FILTER: u64 = 0x7fff_ffff;
+
+/// What a dynamic section says.
+#[derive(Default)]
+pub(crate) struct Dynamic {
+    pub(crate) soname: Option<OsString>,
+    pub(crate) rpath: Option<OsString>,
+    pub(crate) runpath: Option<OsString>,
+    pub(crate) dependencies: Vec<Dependency>,
+    pub(crate) flags_1: u64,
+}
+
+impl Dynamic {
+    /// `None` where the file has no `PT_DYNAMIC`.
+    pub(crate) fn read<R: ReadAt + ?Sized>(
+        reader: &mut Reader<'_, R>,
+        segments: &Segments,
+    ) -> Result<Option<Dynamic>, Cause> {
+        // The last one counts, as in glibc.
+        let Some(header) = segments.headers.iter().rfind(|h| h.p_type == PT_DYNAMIC) else { return Ok(None) };
+        let entries = read_entries(reader, segments, header)?;
+        let strings = Strings::locate(&entries, segments)?;
+        strings.resolve(&entries, reader).map(Some)
+    }
+}
+
+fn read_entries<R: ReadAt + ?Sized>(
+    reader: &mut Reader<'_, R>,
+    segments: &Segments,
+    header: &ProgramHeader,
+) -> Result<Vec<Dyn>, Cause> {
+    let entry = Dyn::size_with(&segments.ctx);
+    let count = usize::try_from(header.p_filesz).unwrap_or(usize::MAX) / entry;
+    if count == 0 {
+        return Err(Cause::malformed("its dynamic section is empty"));
+    }
+    if count > MAX_DYNAMIC_ENTRIES {
+        return Err(Cause::malformed(format!(
+            "its dynamic section has {count} entries; the limit is {MAX_DYNAMIC_ENTRIES}"
+        )));
+    }
+    if segments.offset_of(header.p_vaddr, header.p_filesz) != Some(header.p_offset) {
+        return Err(Cause::malformed("its dynamic section is not where its address says"));
+    }
+    let bytes = reader.bytes(header.p_offset, count * entry, "dynamic section")?;
+    let mut entries = Vec::with_capacity(count);
+    for at in 0..count {
+        let dynamic: Dyn = bytes
+            .pread_with(at * entry, segments.ctx)
+            .map_err(|error: goblin::error::Error| Cause::malformed(error.to_string()))?;
+        if dynamic.d_tag == DT_NULL {
+            return Ok(entries);
+        }
+        entries.push(dynamic);
+    }
+    Err(Cause::malformed("its dynamic section does not end in DT_NULL"))
+}
+
+/// The string table of a dynamic section, as a range of the file.
+struct Strings {
+    offset: u64,
+    size: u64,
+}
+
+impl Strings {
+    /// An object without strings is fine as long as no entry asks for one.
+    fn locate(entries: &[Dyn], segments: &Segments) -> Result<Strings, Cause> {
+        let Some(address) = last(entries, DT_STRTAB) else { return Ok(Strings { offset: 0, size: 0 }) };
+        let size = last(entries, DT_STRSZ).ok_or_else(|| Cause::malformed("it has DT_STRTAB but no DT_STRSZ"))?;
+        let offset = segments
+            .offset_of(address, size)
+            .ok_or_else(|| Cause::malformed("its string table lies in no segment of the file"))?;
+        Ok(Strings { offset, size })
+    }
+
+    fn resolve<R: ReadAt + ?Sized>(&self, entries: &[Dyn], reader: &mut Reader<'_, R>) -> Result<Dynamic, Cause> {
+        let mut single = |tag, what| match last(entries, tag) {
+            Some(at) => self.get(at, what, MAX_PATH_LIST, reader).map(Some),
+            None => Ok(None),
+        };
+        Ok(Dynamic {
+            soname: single(DT_SONAME, "DT_SONAME")?,
+            rpath: single(DT_RPATH, "DT_RPATH")?,
+            runpath: single(DT_RUNPATH, "DT_RUNPATH")?,
+            dependencies: self.dependencies(entries, reader)?,
+            flags_1: last(entries, DT_FLAGS_1).unwrap_or(0),
+        })
+    }
+
+    fn dependencies<R: ReadAt + ?Sized>(
+        &self,
+        entries: &[Dyn],
+        reader: &mut Reader<'_, R>,
+    ) -> Result<Vec<Dependency>, Cause> {
+        let wanted = entries.iter().filter_map(|entry| Some((DependencyKind::of(entry.d_tag)?, entry.d_val)));
+        if wanted.clone().count() > MAX_NEEDED {
+            return Err(Cause::malformed(format!("it needs more than {MAX_NEEDED} libraries, which is the limit")));
+        }
+        wanted
+            .map(|(kind, at)| Ok(Dependency { kind, name: self.get(at, kind.tag(), MAX_NAME, reader)? }))
+            .collect()
+    }
+
+    fn get<R: ReadAt + ?Sized>(
+        &self,
+        at: u64,
+        what: &str,
+        limit: u64,
+        reader: &mut Reader<'_, R>,
+    ) -> Result<OsString, Cause> {
+        let rest = self.size.checked_sub(at).filter(|&rest| rest > 0);
+        let rest = rest.ok_or_else(|| Cause::malformed(format!("{what} points outside the string table")))?;
+        let string = reader.string(self.offset + at, rest.min(limit))?;
+        string
+            .map(OsString::from_vec)
+            .ok_or_else(|| Cause::malformed(format!("{what} has no end within the string table, or is too long")))
+    }
+}
+
+/// Of a tag that may stand once the last entry counts (`elf_get_dynamic_info` in glibc).
+fn last(entries: &[Dyn], tag: u64) -> Option<u64> {
+    entries.iter().rfind(|entry| entry.d_tag == tag).map(|entry| entry.d_val)
+}
+
+impl DependencyKind {
+    fn of(tag: u64) -> Option<Self> {
+        match tag {
+            DT_NEEDED => Some(DependencyKind::Needed),
+            DT_AUXILIARY => Some(DependencyKind::Auxiliary),
+            DT_FILTER => Some(DependencyKind::Filter),
+            _ => None,
+        }
+    }
+
+    fn tag(self) -> &'static str {
+        match self {
+            DependencyKind::Needed => "DT_NEEDED",
+            DependencyKind::Auxiliary => "DT_AUXILIARY",
+            DependencyKind::Filter => "DT_FILTER",
+        }
+    }
+}

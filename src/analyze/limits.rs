@@ -1,0 +1,16 @@
+//! How much of an ELF file is believed. No real file comes near; a crafted one is refused by name.
+
+/// Program headers of a file: as many as fit in the 64 KiB that Linux reads (`load_elf_phdrs` in the kernel).
+pub const MAX_PROGRAM_HEADERS: usize = 1170;
+
+/// Entries of a dynamic section.
+pub const MAX_DYNAMIC_ENTRIES: usize = 65_536;
+
+/// `DT_NEEDED`, `DT_AUXILIARY` and `DT_FILTER` entries of one object.
+pub const MAX_NEEDED: usize = 8_192;
+
+/// Bytes of the name of a needed object; Linux opens no longer path.
+pub const MAX_NAME: u64 = 4_096;
+
+/// Bytes of a soname, or of a list of search directories.
+pub const MAX_PATH_LIST: u64 = 65_536;

@@ -1,0 +1,186 @@
+//! The only place where output appears: under a temporary name beside its own, synced, then renamed over it. A reader
+//! sees the old or the new, whole; an error leaves the old.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::error::{Cause, Result};
+
+/// A file in the making. Dropped without [`Draft::publish`], it leaves no trace.
+pub(crate) struct Draft {
+    file: File,
+    temporary: Temporary,
+    target: PathBuf,
+}
+
+/// A path that is removed when it is dropped.
+struct Temporary(Option<PathBuf>);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            // It may be a file or a directory; whichever it is, one of the two does nothing.
+            let _ = fs::remove_file(path);
+            let _ = fs::remove_dir_all(path);
+        }
+    }
+}
+
+impl Draft {
+    /// Begins a file that will be published at `target`.
+    pub(crate) fn of_file(target: &Path) -> Result<Draft> {
+        let target = final_target(target)?;
+        Draft::beside(target)
+    }
+
+    /// Begins a file in `directory` whose name is not known yet.
+    pub(crate) fn in_directory(directory: &Path) -> Result<Draft> {
+        Draft::beside(directory.join("blob"))
+    }
+
+    fn beside(target: PathBuf) -> Result<Draft> {
+        let create = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path);
+        let (file, path) = with_temporary_name(&target, create)?;
+        Ok(Draft { file, temporary: Temporary(Some(path)), target })
+    }
+
+    pub(crate) fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Puts the finished file where it belongs.
+    pub(crate) fn publish(self) -> Result<()> {
+        let target = self.target.clone();
+        self.publish_as(&target)
+    }
+
+    /// The same, under a name that only its content told.
+    pub(crate) fn publish_as(mut self, target: &Path) -> Result<()> {
+        let finish = || {
+            self.file.sync_all()?;
+            if let Some(temporary) = &self.temporary.0 {
+                fs::rename(temporary, target)?;
+            }
+            sync_directory(parent(target))
+        };
+        finish().map_err(|error| Cause::Io(error).on(WRITE, target))?;
+        self.temporary.0 = None;
+        Ok(())
+    }
+}
+
+/// Publishes a small file.
+pub(crate) fn publish_bytes(target: &Path, bytes: &[u8]) -> Result<()> {
+    let mut draft = Draft::beside(target.to_owned())?;
+    draft.file().write_all(bytes).map_err(|error| Cause::Io(error).on(WRITE, target))?;
+    draft.publish()
+}
+
+/// A directory in the making.
+pub(crate) struct DirectoryDraft {
+    temporary: Temporary,
+    target: PathBuf,
+}
+
+impl DirectoryDraft {
+    /// Begins a directory that will be published at `target`, where nothing may stand but an empty directory.
+    pub(crate) fn of(target: &Path) -> Result<DirectoryDraft> {
+        let refuse = |why: &str| Err(Cause::OutputRefused(why.to_owned()).on(WRITE, target));
+        match fs::read_dir(target).map(|mut entries| entries.next().is_some()) {
+            Ok(true) => return refuse("the directory is not empty; remove it, or give a new name"),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                return refuse("it is no directory; remove it, or give a new name");
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Cause::Io(error).on(WRITE, target));
+            }
+            _ => {}
+        }
+        let target = std::path::absolute(target).map_err(|error| Cause::Io(error).on(WRITE, target))?;
+        let ((), path) = with_temporary_name(&target, |path| fs::create_dir(path))?;
+        Ok(DirectoryDraft { temporary: Temporary(Some(path)), target })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.temporary.0.as_deref().unwrap_or(&self.target)
+    }
+
+    pub(crate) fn publish(mut self) -> Result<()> {
+        let finish = || {
+            sync_directory(self.path())?;
+            fs::rename(self.path(), &self.target)?;
+            sync_directory(parent(&self.target))
+        };
+        finish().map_err(|error| Cause::Io(error).on(WRITE, &self.target))?;
+        self.temporary.0 = None;
+        Ok(())
+    }
+}
+
+/// Keeps other processes out of a directory until it is dropped.
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    pub(crate) fn on(directory: &Path) -> Result<Lock> {
+        let lock = || {
+            let file = File::open(directory)?;
+            flock(&file, FlockOperation::LockExclusive)?;
+            Ok(Lock { _file: file })
+        };
+        lock().map_err(|error: io::Error| Cause::Io(error).on("lock", directory))
+    }
+}
+
+/// Makes a directory and those above it.
+pub(crate) fn create_directories(directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory).map_err(|error| Cause::Io(error).on("create", directory))
+}
+
+pub(crate) const WRITE: &str = "write";
+
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Where the file will stand: behind a symlink, if there is one, so that the link stays.
+fn final_target(target: &Path) -> Result<PathBuf> {
+    let refuse = |why: &str| Err(Cause::OutputRefused(why.to_owned()).on(WRITE, target));
+    match fs::metadata(target) {
+        Ok(metadata) if metadata.is_dir() => refuse("it is a directory; give a file name"),
+        Ok(metadata) if !metadata.is_file() => {
+            refuse("it is no regular file, and will not be replaced; write to standard output instead")
+        }
+        Ok(_) => fs::canonicalize(target).map_err(|error| Cause::Io(error).on(WRITE, target)),
+        Err(_) if target.file_name().is_none() => refuse("it is no file name"),
+        Err(_) => std::path::absolute(target).map_err(|error| Cause::Io(error).on(WRITE, target)),
+    }
+}
+
+/// Creates something beside `target`, under a name that nothing has. A name can be taken by what another process left
+/// behind when it was killed.
+fn with_temporary_name<T>(target: &Path, create: impl Fn(&Path) -> io::Result<T>) -> Result<(T, PathBuf)> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!(".scratchpack-{}-{number}.tmp", std::process::id());
+        let path = parent(target).join(name);
+        match create(&path) {
+            Ok(created) => return Ok((created, path)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(Cause::from(error).on("create a file in", parent(target))),
+        }
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}

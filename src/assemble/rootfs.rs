@@ -1,0 +1,119 @@
+//! The tree as a directory, for `COPY rootfs/ /` and for those who look.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
+
+use super::Image;
+use super::layer::{changed, open};
+use super::publish::{DirectoryDraft, WRITE, sync_directory};
+use crate::analyze::ReadAt;
+use crate::collect::Source;
+use crate::error::{Cause, Result};
+use crate::tree::{Content, Entry};
+
+const BUFFER: usize = 1 << 20;
+
+/// Writes the tree to a new or empty directory. Owners are the caller's: only root could give them away.
+pub(crate) fn write(image: &Image, directory: &Path) -> Result<()> {
+    let draft = DirectoryDraft::of(directory)?;
+    let writer = Writer { root: draft.path().to_owned(), mtime: image.mtime() };
+    for entry in image.entries() {
+        writer.create(entry)?;
+    }
+    writer.set_mode(&writer.root, 0o755)?;
+    // Writing into a directory changes its time, so directories are dated last, the deepest first.
+    let directories = image.entries().filter(|entry| matches!(entry.content(), Content::Directory));
+    let mut directories: Vec<PathBuf> = directories.map(|entry| writer.path(entry.path())).collect();
+    directories.sort_by(|a, b| b.cmp(a));
+    for directory in directories.iter().chain([&writer.root]) {
+        writer.set_time(directory)?;
+        sync_directory(directory).map_err(|error| Cause::Io(error).on(WRITE, directory))?;
+    }
+    draft.publish()
+}
+
+struct Writer {
+    root: PathBuf,
+    mtime: u64,
+}
+
+impl Writer {
+    fn path(&self, path: &Path) -> PathBuf {
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    fn create(&self, entry: &Entry) -> Result<()> {
+        let path = self.path(entry.path());
+        let failed = |error: io::Error| Cause::Io(error).on(WRITE, &path);
+        match entry.content() {
+            Content::Directory => {
+                fs::create_dir(&path).map_err(failed)?;
+                self.set_mode(&path, entry.mode())
+            }
+            Content::Link(target) => {
+                symlink(target, &path).map_err(failed)?;
+                self.set_time(&path)
+            }
+            Content::HardLink(target) => fs::hard_link(self.path(target), &path).map_err(failed),
+            Content::Generated(bytes) => {
+                let mut file = self.new_file(&path)?;
+                file.write_all(bytes).map_err(failed)?;
+                self.finish(&file, &path, entry.mode())
+            }
+            Content::File(source) => {
+                let mut file = self.new_file(&path)?;
+                copy(source, &mut file, &path)?;
+                self.finish(&file, &path, entry.mode())
+            }
+        }
+    }
+
+    fn new_file(&self, path: &Path) -> Result<File> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        file.map_err(|error| Cause::Io(error).on(WRITE, path))
+    }
+
+    fn finish(&self, file: &File, path: &Path, mode: u32) -> Result<()> {
+        self.set_mode(path, mode)?;
+        self.set_time(path)?;
+        file.sync_all().map_err(|error| Cause::Io(error).on(WRITE, path))
+    }
+
+    /// Whatever the umask is.
+    fn set_mode(&self, path: &Path, mode: u32) -> Result<()> {
+        let permissions = fs::Permissions::from_mode(mode);
+        fs::set_permissions(path, permissions).map_err(|error| Cause::Io(error).on(WRITE, path))
+    }
+
+    fn set_time(&self, path: &Path) -> Result<()> {
+        let time = Timespec { tv_sec: i64::try_from(self.mtime).unwrap_or(i64::MAX), tv_nsec: 0 };
+        let times = Timestamps { last_access: time, last_modification: time };
+        rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|errno| Cause::Io(errno.into()).on(WRITE, path))
+    }
+}
+
+/// Copies just the bytes that the file had when it was analyzed, or fails.
+fn copy(source: &Source, out: &mut File, path: &Path) -> Result<()> {
+    let input = open(source)?;
+    let mut buffer = vec![0; BUFFER];
+    let mut offset = 0;
+    while offset < source.stamp.size {
+        let wanted = usize::try_from(source.stamp.size - offset).unwrap_or(BUFFER).min(BUFFER);
+        let filled = input.file.read_at(&mut buffer[..wanted], offset);
+        let filled = filled.map_err(|error| Cause::Io(error).on("read", source.on_machine()))?;
+        if filled != wanted {
+            return Err(changed(source));
+        }
+        out.write_all(&buffer[..filled]).map_err(|error| Cause::Io(error).on(WRITE, path))?;
+        offset += filled as u64;
+    }
+    match input.is_unchanged() {
+        true => Ok(()),
+        false => Err(changed(source)),
+    }
+}

@@ -1,0 +1,401 @@
+//! The closure of a program: the objects that the dynamic loader would load for it, and from where.
+
+mod closure;
+mod files;
+mod glibc;
+mod ld_cache;
+mod loader;
+mod place;
+mod search;
+mod tokens;
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Cause, Result};
+use crate::finding::Finding;
+use crate::root::{Fault, Root};
+use crate::trace::{Attempt, Missing, Refusal, Rule, Why};
+use files::{Files, Opened, Spot, World};
+use glibc::{Loaded, Loading, NotFound, Start};
+use ld_cache::LdCache;
+use loader::GlibcBuild;
+use place::{Layout, ProgramPlace};
+use search::{Anchor, FileTree, Found, Place};
+
+pub use closure::{Closure, Object, Request};
+pub use loader::Libc;
+pub(crate) use closure::{FileRole, LoaderCache, Source};
+pub(crate) use ld_cache::write as write_ld_cache;
+pub(crate) use place::Item;
+
+/// Bytes of an ld.so.cache that are believed; one of 10,000 libraries has about 1 MiB.
+const MAX_CACHE: u64 = 64 << 20;
+
+/// Finds the closure of a program. [`Closure::of`] is the short way.
+///
+/// ```no_run
+/// let closure = scratchpack::Collector::new().library_path("build/lib").collect("build/app")?;
+/// for object in closure.objects() {
+///     println!("{}", object.source().display());
+/// }
+/// # Ok::<(), scratchpack::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Collector {
+    sysroot: Option<PathBuf>,
+    library_path: Vec<PathBuf>,
+    install: Option<PathBuf>,
+}
+
+impl Collector {
+    /// A collector for this machine's own file tree.
+    pub fn new() -> Self {
+        Collector::default()
+    }
+
+    /// Takes `dir` for `/`: the interpreter, the libraries, the loader's cache and all symlinks are looked up in it.
+    pub fn sysroot(&mut self, dir: impl Into<PathBuf>) -> &mut Self {
+        self.sysroot = Some(dir.into());
+        self
+    }
+
+    /// Adds a directory of this machine that is searched as one in `LD_LIBRARY_PATH` would be (ld.so(8)).
+    ///
+    /// What is found there goes into the loader's first builtin directory in the image.
+    pub fn library_path(&mut self, dir: impl Into<PathBuf>) -> &mut Self {
+        self.library_path.push(dir.into());
+        self
+    }
+
+    /// The program's path in the image; `/<file name>` by default, or below `/opt/<file name>/` where its closure uses
+    /// its `$ORIGIN`.
+    pub fn install(&mut self, path: impl Into<PathBuf>) -> &mut Self {
+        self.install = Some(path.into());
+        self
+    }
+
+    /// Whether an install path was given, which only one program can have.
+    pub(crate) fn installs(&self) -> bool {
+        self.install.is_some()
+    }
+
+    /// Finds the closure of the program at `path`, a path on this machine.
+    ///
+    /// Libraries that are not found are no error here: [`Closure::missing`] lists them.
+    ///
+    /// # Errors
+    /// What is wrong with the program itself ([`NotFound`](crate::ErrorKind::NotFound),
+    /// [`NotElf`](crate::ErrorKind::NotElf), [`Malformed`](crate::ErrorKind::Malformed),
+    /// [`NotAProgram`](crate::ErrorKind::NotAProgram)), a loader of an unknown C library
+    /// ([`Unsupported`](crate::ErrorKind::Unsupported)), a root or an `install` path that is none.
+    pub fn collect(&self, path: impl AsRef<Path>) -> Result<Closure> {
+        let path = path.as_ref();
+        let machine = Arc::new(Root::host()?);
+        let root = match &self.sysroot {
+            Some(dir) => Arc::new(Root::at(dir)?),
+            None => machine.clone(),
+        };
+        let install = self.checked_install()?;
+        let library_path = self.places_of_library_path()?;
+        let work = Work { root, machine, library_path, install };
+        work.collect(path).map_err(|cause| cause.on("analyze", path))
+    }
+
+    fn checked_install(&self) -> Result<Option<&Path>> {
+        let is_plain = |path: &Path| {
+            path.is_absolute()
+                && path.file_name().is_some()
+                && !path.as_os_str().as_encoded_bytes().ends_with(b"/")
+                && path.components().all(|component| component != std::path::Component::ParentDir)
+        };
+        match self.install.as_deref() {
+            Some(path) if !is_plain(path) => Err(Cause::InvalidOption(vec![
+                "the program's path in the image must be absolute, end in a file name, and have no `..`".into(),
+            ])
+            .on("install the program as", path)),
+            other => Ok(other),
+        }
+    }
+
+    fn places_of_library_path(&self) -> Result<Vec<Place>> {
+        let place = |dir: &PathBuf| {
+            let path = std::path::absolute(dir).map_err(|error| Cause::from(error).on("search", dir))?;
+            if !path.is_dir() {
+                let cause = Cause::InvalidOption(vec!["it is no directory of this machine".into()]);
+                return Err(cause.on("search the library path", dir));
+            }
+            Ok(Place { spot: Spot { world: World::Machine, path }, anchor: Anchor::Caller })
+        };
+        self.library_path.iter().map(place).collect()
+    }
+}
+
+/// One run of a collector.
+struct Work<'a> {
+    root: Arc<Root>,
+    machine: Arc<Root>,
+    library_path: Vec<Place>,
+    install: Option<&'a Path>,
+}
+
+impl FileTree for Files<'_> {
+    fn open(&self, spot: &Spot) -> Result<Opened, Fault> {
+        Files::open(self, spot)
+    }
+
+    fn is_directory(&self, world: World, path: &Path) -> bool {
+        self.walker(world).directory(path).is_ok()
+    }
+}
+
+impl Work<'_> {
+    fn collect(&self, path: &Path) -> Result<Closure, Cause> {
+        let files = Files::new(&self.root, &self.machine);
+        let absolute = std::path::absolute(path)?;
+        let name = absolute.file_name().ok_or_else(|| Fault::Directory.into_cause())?.to_owned();
+        let program = self.open_program(&files, absolute, &name)?;
+        let Some(interpreter) = program.elf.interpreter().map(OsStr::to_owned) else {
+            return self.finish(&files, &name, Run::without_loader(program));
+        };
+        let run = self.run(&files, program, interpreter)?;
+        self.finish(&files, &name, run)
+    }
+
+    /// The program, by its path in the root where it lies in there.
+    fn open_program(&self, files: &Files<'_>, path: PathBuf, name: &OsStr) -> Result<Loaded, Cause> {
+        let spot = Spot { world: World::Machine, path };
+        let opened = files.open(&spot).map_err(Fault::into_cause)?;
+        let (place, opened) = match self.in_root(&opened.walk.real, &spot.path) {
+            Some(path) => {
+                let place = Place::fixed(path);
+                let opened = files.open(&place.spot).map_err(Fault::into_cause)?;
+                (place, opened)
+            }
+            None => (Place { spot, anchor: Anchor::Fixed }, opened),
+        };
+        let elf = opened.parsed.elf.as_ref().map_err(Cause::restated)?.clone();
+        elf.check_program()?;
+        let origins = self.origins(&place.spot, &opened.walk.real);
+        Ok(Loaded::new(name.to_owned(), Found { place, rule: Rule::Requested, opened }, elf, origins))
+    }
+
+    /// The path in the root of a file of this machine, which was given as `path` and is at `real`.
+    fn in_root(&self, real: &Path, path: &Path) -> Option<PathBuf> {
+        if self.root.is_host() {
+            return Some(path.to_owned());
+        }
+        let rest = real.strip_prefix(self.root.real_directory()).ok()?;
+        Some(Path::new("/").join(rest))
+    }
+
+    /// `$ORIGIN` is of the real file (ld.so(8)). A program from outside the root has its libraries beside it, or in
+    /// the root where it will be installed.
+    fn origins(&self, spot: &Spot, real: &Path) -> Vec<Spot> {
+        let directory = |path: &Path| path.parent().unwrap_or(path).to_owned();
+        let beside = Spot { world: spot.world, path: directory(real) };
+        match spot.world {
+            World::Root => vec![beside],
+            World::Machine => {
+                let installed = self.install.map_or_else(|| PathBuf::from("/"), directory);
+                vec![beside, Spot { world: World::Root, path: installed }]
+            }
+        }
+    }
+
+    fn run(&self, files: &Files<'_>, program: Loaded, interpreter: OsString) -> Result<Run, Cause> {
+        let place = Place::fixed(PathBuf::from(&interpreter));
+        if !place.spot.path.is_absolute() {
+            return Err(Cause::Unsupported(
+                "its interpreter is a path relative to the working directory; link it with an absolute one".into(),
+            ));
+        }
+        let found = match self.open_interpreter(files, &place, &program) {
+            Ok(opened) => Found { place, rule: Rule::Interpreter, opened },
+            Err(refusal) => return Ok(self.without_interpreter(program, place, refusal)),
+        };
+        let parts = loader::parts(files, &found.place.spot).map_err(Fault::into_cause)?;
+        match loader::identify(&parts, &found.place.spot.path) {
+            Some(Libc::Glibc) => {
+                let build = GlibcBuild::read(&parts, program.elf.machine());
+                Ok(self.run_glibc(files, program, interpreter, found, build))
+            }
+            Some(Libc::Musl) => Err(Cause::Unsupported("it is linked with musl, whose rules are not known yet".into())),
+            None => Err(Cause::Unsupported(format!(
+                "its interpreter {} is the loader of neither glibc nor musl",
+                crate::text::printable(&interpreter)
+            ))),
+        }
+    }
+
+    fn open_interpreter(&self, files: &Files<'_>, place: &Place, program: &Loaded) -> Result<Opened, Refusal> {
+        let opened = files.open(&place.spot).map_err(refusal_of)?;
+        let machine = opened.parsed.machine.filter(|other| {
+            let own = program.elf.machine();
+            (other.code, other.class, other.byte_order) == (own.code, own.class, own.byte_order)
+        });
+        match (&opened.parsed.elf, machine) {
+            (Err(cause), _) => Err(Refusal::with(Why::NotElf, cause.to_string())),
+            (Ok(elf), None) => Err(Refusal::with(Why::WrongMachine, elf.machine().name())),
+            (Ok(_), Some(_)) => Ok(opened),
+        }
+    }
+
+    fn run_glibc(
+        &self,
+        files: &Files<'_>,
+        program: Loaded,
+        name: OsString,
+        interpreter: Found,
+        build: GlibcBuild,
+    ) -> Run {
+        let byte_order = program.elf.byte_order();
+        let cache = files.read(&build.cache, MAX_CACHE).ok().and_then(|bytes| LdCache::parse(bytes, byte_order));
+        let start =
+            Start { tree: files, build: &build, cache, library_path: self.library_path.as_slice().into() };
+        // An interpreter that could not be read was refused before.
+        let elf = interpreter.opened.parsed.elf.as_ref().map_or_else(|_| program.elf.clone(), Arc::clone);
+        let interpreter = Loaded::new(name, interpreter, elf, Vec::new());
+        Run { loading: glibc::load(&start, program, interpreter), libc: Some(Libc::Glibc), build: Some(build) }
+    }
+
+    fn without_interpreter(&self, program: Loaded, place: Place, refusal: Refusal) -> Run {
+        let note = self.how_to_get_interpreter(&program, &refusal);
+        let name = place.spot.path.clone().into_os_string();
+        let attempt = Attempt { path: place.spot.path, rule: Rule::Interpreter, owner: None, refusal };
+        let not_found = NotFound { name, needed_by: vec![0], tried: vec![attempt], note: Some(note) };
+        let mut run = Run::without_loader(program);
+        run.loading.not_found.push(not_found);
+        run
+    }
+
+    fn how_to_get_interpreter(&self, program: &Loaded, refusal: &Refusal) -> String {
+        let machine = program.elf.machine();
+        if refusal.why != Why::Absent || !self.root.is_host() {
+            "its interpreter (PT_INTERP), which cannot be used".to_owned()
+        } else if machine.is_this_machine() {
+            "its interpreter (PT_INTERP), which this machine does not have; install the C library that it was linked \
+             with, or give the root directory of a system that has it as sysroot"
+                .to_owned()
+        } else {
+            format!(
+                "its interpreter (PT_INTERP), which this machine does not have: the program is for {}; give the root \
+                 directory of such a system as sysroot",
+                machine.name()
+            )
+        }
+    }
+
+    fn finish(&self, files: &Files<'_>, name: &OsStr, run: Run) -> Result<Closure, Cause> {
+        let Run { loading, libc, build } = run;
+        let program = ProgramPlace { name, install: self.install };
+        let builtin = build.as_ref().and_then(|build| build.directories.first().cloned());
+        let builtin = builtin.unwrap_or_else(|| PathBuf::from("/lib"));
+        let layout = place::lay_out(files, &loading.objects, &program, builtin).map_err(Fault::into_cause)?;
+        let findings = findings(&loading, &layout, build.as_ref());
+        let missing = missing(&loading, &layout, name);
+        let is_foreign = loading.objects.len() == 1
+            && self.root.is_host()
+            && !loading.objects[0].elf.machine().is_this_machine()
+            && !missing.is_empty();
+        Ok(closure::assemble(closure::Parts {
+            loading,
+            layout,
+            missing,
+            findings,
+            is_foreign,
+            libc,
+            build,
+            root_of: [self.root.clone(), self.machine.clone()],
+        }))
+    }
+}
+
+/// What a loader made of a program, and the loader's own facts.
+struct Run {
+    loading: Loading,
+    libc: Option<Libc>,
+    build: Option<GlibcBuild>,
+}
+
+impl Run {
+    fn without_loader(program: Loaded) -> Run {
+        let loading =
+            Loading { objects: vec![program], order: vec![0], not_found: Vec::new(), relative: Vec::new() };
+        Run { loading, libc: None, build: None }
+    }
+}
+
+fn refusal_of(fault: Fault) -> Refusal {
+    match fault {
+        Fault::Directory => Refusal::new(Why::Directory),
+        Fault::Special => Refusal::with(Why::NotElf, "not a regular file"),
+        Fault::Loop => Refusal::new(Why::Loop),
+        fault if fault.is_absence() => Refusal::new(Why::Absent),
+        Fault::System(errno) => Refusal::with(Why::Unreadable, std::io::Error::from(errno).to_string()),
+    }
+}
+
+fn missing(loading: &Loading, layout: &Layout, program: &OsStr) -> Vec<Missing> {
+    let missing = |not_found: &NotFound| Missing {
+        name: not_found.name.clone(),
+        program: program.to_owned(),
+        needed_by: not_found.needed_by.iter().map(|&object| layout.paths[object].clone()).collect(),
+        via: not_found
+            .needed_by
+            .iter()
+            .all(|&object| object != 0)
+            .then(|| loading.objects[not_found.needed_by[0]].name.clone()),
+        tried: not_found.tried.clone(),
+        note: not_found.note.clone(),
+    };
+    loading.not_found.iter().map(missing).collect()
+}
+
+/// Directories in which a system or a package keeps its libraries. A path elsewhere, which the loader must open, is
+/// likely to be the place where something was built.
+const SYSTEM_DIRECTORIES: [&str; 9] =
+    ["/lib", "/lib32", "/lib64", "/libx32", "/usr", "/opt", "/nix/store", "/gnu/store", "/emul"];
+
+fn findings(loading: &Loading, layout: &Layout, build: Option<&GlibcBuild>) -> Vec<Finding> {
+    let builtin = build.map(|build| build.directories.as_slice()).unwrap_or_default();
+    let build_paths = loading.objects.iter().skip(1).filter_map(|object| build_path(object, builtin));
+    let relative = loading.relative.iter().map(|relative| {
+        let owner = crate::text::printable(&layout.paths[relative.owner]).to_string();
+        let element = crate::text::printable(&relative.element).to_string();
+        Finding::warning(
+            "relative-path",
+            format!(
+                "{owner} looks for libraries in `{element}`, which means the working directory; nothing was looked up \
+                 there. Link it with absolute directories or $ORIGIN"
+            ),
+            format_args!("{} of {owner}: {element}", relative.rule.code()),
+        )
+    });
+    build_paths.chain(relative).collect()
+}
+
+fn build_path(object: &Loaded, builtin: &[PathBuf]) -> Option<Finding> {
+    let path = &object.place.spot.path;
+    let from_file = matches!(object.rule, Rule::Rpath | Rule::Runpath | Rule::Path);
+    let is_of_system = SYSTEM_DIRECTORIES.iter().any(|directory| path.starts_with(directory))
+        || builtin.iter().any(|directory| path.starts_with(directory));
+    if !from_file || object.place.anchor != Anchor::Fixed || is_of_system {
+        return None;
+    }
+    let shown = crate::text::printable(path).to_string();
+    Some(Finding::warning(
+        "build-path",
+        format!(
+            "the image must hold {shown} at that very path, because {} names it; link with $ORIGIN to keep this \
+             machine's directories out of the image",
+            match object.rule {
+                Rule::Rpath => "an RPATH",
+                Rule::Runpath => "a RUNPATH",
+                _ => "a DT_NEEDED entry",
+            }
+        ),
+        shown,
+    ))
+}

@@ -1,0 +1,112 @@
+//! The files that a search looks at: where a path leads, and what the object there says.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::analyze::{self, Elf, Machine};
+use crate::error::Cause;
+use crate::root::{Fault, FileId, Input, Root, Stamp, Walk, Walker};
+
+/// Which file tree a path is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum World {
+    /// The root that the program will find as `/`.
+    Root,
+    /// This machine: what the caller names, whatever the root is.
+    Machine,
+}
+
+/// A path in one of the two trees.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Spot {
+    pub(crate) world: World,
+    pub(crate) path: PathBuf,
+}
+
+/// A regular file that was opened, and what it says.
+#[derive(Clone, Debug)]
+pub(crate) struct Opened {
+    pub(crate) walk: Walk,
+    pub(crate) parsed: Rc<Parsed>,
+}
+
+/// What a file says of itself, once per inode.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) stamp: Stamp,
+    /// What its header names, also where the rest is damaged.
+    pub(crate) machine: Option<Machine>,
+    pub(crate) elf: Result<Arc<Elf>, Cause>,
+}
+
+/// The two trees, each file of which is analyzed once.
+pub(crate) struct Files<'r> {
+    root: Walker<'r>,
+    machine: Walker<'r>,
+    parsed: RefCell<HashMap<FileId, Rc<Parsed>>>,
+}
+
+impl<'r> Files<'r> {
+    pub(crate) fn new(root: &'r Root, machine: &'r Root) -> Self {
+        Files { root: Walker::new(root), machine: Walker::new(machine), parsed: RefCell::default() }
+    }
+
+    pub(crate) fn walker(&self, world: World) -> &Walker<'r> {
+        match world {
+            World::Root => &self.root,
+            World::Machine => &self.machine,
+        }
+    }
+
+    /// Opens and analyzes the regular file at `spot`.
+    pub(crate) fn open(&self, spot: &Spot) -> Result<Opened, Fault> {
+        let (walk, input) = self.walker(spot.world).open(&spot.path)?;
+        Ok(Opened { walk, parsed: self.parse(&input) })
+    }
+
+    /// All bytes of the regular file at `path` in the root, if it has no more than `limit`.
+    pub(crate) fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, Fault> {
+        let (_, input) = self.root.open(path)?;
+        read_range(&input, 0, input.stamp.size.min(limit))
+    }
+
+    /// The read-only parts of the object at `spot`, those without code first.
+    pub(crate) fn read_only_parts(&self, spot: &Spot, limit: u64) -> Result<Vec<Vec<u8>>, Fault> {
+        let (_, input) = self.walker(spot.world).open(&spot.path)?;
+        let parts = analyze::read_only_parts(&input.file, input.stamp.size).unwrap_or_default();
+        parts.into_iter().map(|(at, size)| read_range(&input, at, size.min(limit))).collect()
+    }
+
+    fn parse(&self, input: &Input) -> Rc<Parsed> {
+        let mut parsed = self.parsed.borrow_mut();
+        let known = parsed.entry(input.stamp.id).or_insert_with(|| Rc::new(Parsed::of(input)));
+        known.clone()
+    }
+}
+
+impl Parsed {
+    fn of(input: &Input) -> Self {
+        let size = input.stamp.size;
+        let elf = Elf::read_from(&input.file, size).map(Arc::new);
+        let machine = match &elf {
+            Ok(elf) => Some(elf.machine()),
+            Err(_) => analyze::machine_of_file(&input.file, size),
+        };
+        Parsed { stamp: input.stamp, machine, elf }
+    }
+}
+
+fn read_range(input: &Input, at: u64, size: u64) -> Result<Vec<u8>, Fault> {
+    use crate::analyze::ReadAt;
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
+    let filled = input.file.read_at(&mut bytes, at).map_err(|error| Fault::System(errno(&error)))?;
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+fn errno(error: &std::io::Error) -> rustix::io::Errno {
+    rustix::io::Errno::from_io_error(error).unwrap_or(rustix::io::Errno::IO)
+}

@@ -1,0 +1,198 @@
+//! What a dynamic loader's own binary tells of how it was built.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use memchr::memmem;
+
+use super::files::{Files, Spot};
+use crate::analyze::{Machine, glibc};
+use crate::root::Fault;
+
+/// The C library whose loader runs the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Libc {
+    /// The GNU C library.
+    Glibc,
+    /// musl.
+    Musl,
+}
+
+impl Libc {
+    /// `glibc` or `musl`, as the command's JSON has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Libc::Glibc => "glibc",
+            Libc::Musl => "musl",
+        }
+    }
+}
+
+/// Bytes of one read-only part of a loader that are looked at. The largest known is under 1 MiB.
+const MAX_PART: u64 = 8 << 20;
+
+/// Which libc's loader the object at `spot` is: by what it holds, then by its name.
+pub(crate) fn identify(parts: &[Vec<u8>], path: &Path) -> Option<Libc> {
+    let holds = |needle: &[u8]| parts.iter().any(|part| memmem::find(part, needle).is_some());
+    if holds(b"glibc-ld.so.cache") {
+        return Some(Libc::Glibc);
+    }
+    if holds(b"/etc/ld-musl-") {
+        return Some(Libc::Musl);
+    }
+    let name = path.file_name()?.as_bytes();
+    let is = |prefix: &[u8]| name.starts_with(prefix);
+    match name {
+        _ if is(b"ld-musl-") => Some(Libc::Musl),
+        _ if is(b"ld-linux") || is(b"ld.so") || is(b"ld64.so") || is(b"ld-2.") => Some(Libc::Glibc),
+        _ => None,
+    }
+}
+
+/// The read-only parts of the loader at `spot`.
+pub(crate) fn parts(files: &Files<'_>, spot: &Spot) -> Result<Vec<Vec<u8>>, Fault> {
+    files.read_only_parts(spot, MAX_PART)
+}
+
+/// What is built into a glibc loader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GlibcBuild {
+    /// The directories searched last, without a slash at the end.
+    pub(crate) directories: Vec<PathBuf>,
+    pub(crate) cache: PathBuf,
+    /// What `$LIB` stands for.
+    pub(crate) lib: Vec<u8>,
+}
+
+impl GlibcBuild {
+    pub(crate) fn read(parts: &[Vec<u8>], machine: Machine) -> GlibcBuild {
+        let directories = builtin_directories(parts).unwrap_or_else(|| {
+            let fallback = glibc::builtin_directories(machine);
+            fallback.iter().map(PathBuf::from).collect()
+        });
+        GlibcBuild { lib: lib_token(&directories), cache: cache_path(parts), directories }
+    }
+
+    /// Debian and Ubuntu build with `lib/<triplet>`, and patch the loader to test the machine before the byte order.
+    pub(crate) fn is_multiarch(&self) -> bool {
+        self.lib.contains(&b'/')
+    }
+}
+
+/// The directories that the loader searches last: `DIR/` strings, one behind the other. The list stands in the
+/// binary once for each source file that includes it (`SYSTEM_DIRS` in glibc).
+fn builtin_directories(parts: &[Vec<u8>]) -> Option<Vec<PathBuf>> {
+    let runs: Vec<Vec<&[u8]>> = parts.iter().flat_map(|part| runs_of_directories(part)).collect();
+    let repeats = |run: &[&[u8]]| runs.iter().filter(|other| *other == run).count() > 1;
+    let longest = |wanted: &dyn Fn(&[&[u8]]) -> bool| {
+        // The first of the longest, so that nothing depends on what else is in the file.
+        runs.iter().filter(|run| wanted(run)).rev().max_by_key(|run| run.len())
+    };
+    let found = longest(&|run| repeats(run)).or_else(|| longest(&|run| run.len() > 1))?;
+    let mut directories: Vec<PathBuf> = Vec::new();
+    for directory in found {
+        let directory = PathBuf::from(OsStr::from_bytes(&directory[..directory.len() - 1]));
+        if !directories.contains(&directory) {
+            directories.push(directory);
+        }
+    }
+    Some(directories)
+}
+
+fn runs_of_directories(part: &[u8]) -> Vec<Vec<&[u8]>> {
+    let mut runs = Vec::new();
+    let mut run: Vec<&[u8]> = Vec::new();
+    let mut start = 0;
+    for end in memchr::memchr_iter(0, part) {
+        match directory_string(&part[start..end]) {
+            Some(directory) => run.push(directory),
+            None if !run.is_empty() => runs.push(std::mem::take(&mut run)),
+            None => {}
+        }
+        start = end + 1;
+    }
+    runs.push(run);
+    runs.retain(|run| !run.is_empty());
+    runs
+}
+
+/// `/.../lib.../`, behind whatever bytes of another thing run into it.
+fn directory_string(string: &[u8]) -> Option<&[u8]> {
+    if string.len() < 3 || !string.ends_with(b"/") {
+        return None;
+    }
+    let garbage = string.iter().rposition(|byte| !byte.is_ascii_graphic()).map_or(0, |at| at + 1);
+    let directory = &string[garbage..];
+    let is_library_directory = memmem::find(directory, b"/lib").is_some();
+    (directory.starts_with(b"/") && is_library_directory).then_some(directory)
+}
+
+/// `/etc/ld.so.cache`, or a path in a store.
+fn cache_path(parts: &[Vec<u8>]) -> PathBuf {
+    const NAME: &[u8] = b"/ld.so.cache\0";
+    let found = parts.iter().find_map(|part| {
+        memmem::find_iter(part, NAME).find_map(|at| {
+            let start = part[..at].iter().rposition(|byte| !byte.is_ascii_graphic()).map_or(0, |nul| nul + 1);
+            let path = &part[start..at + NAME.len() - 1];
+            path.starts_with(b"/").then(|| PathBuf::from(OsStr::from_bytes(path)))
+        })
+    });
+    found.unwrap_or_else(|| PathBuf::from("/etc/ld.so.cache"))
+}
+
+/// What `$LIB` stands for: the part of the first builtin directory from `lib` on (`DL_DST_LIB` in glibc).
+fn lib_token(directories: &[PathBuf]) -> Vec<u8> {
+    let first = directories.first().map(|path| path.as_os_str().as_bytes()).unwrap_or_default();
+    match memmem::rfind(first, b"/lib") {
+        Some(at) => first[at + 1..].to_vec(),
+        None => b"lib".to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GlibcBuild, builtin_directories, cache_path};
+    use crate::analyze::{ByteOrder, Class, Machine};
+    use std::path::{Path, PathBuf};
+
+    const X86_64: Machine =
+        Machine { code: 62, class: Class::Elf64, byte_order: ByteOrder::Little, flags: 0 };
+
+    fn build(part: &[u8]) -> GlibcBuild {
+        GlibcBuild::read(&[part.to_vec()], X86_64)
+    }
+
+    #[test]
+    fn a_list_of_directories_is_read_from_the_loader() {
+        let debian = b"x\0/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0/lib/\0/usr/lib/\0\0y\0".repeat(2);
+        let build = build(&debian);
+        assert_eq!(build.directories.len(), 4);
+        assert_eq!(build.directories[0], Path::new("/lib/x86_64-linux-gnu"));
+        assert_eq!(build.lib, b"lib/x86_64-linux-gnu");
+        assert!(build.is_multiarch());
+    }
+
+    #[test]
+    fn a_store_path_that_stands_twice_is_a_list_of_one() {
+        let nix = b"\0/nix/store/abc-glibc-2.40/lib/\0\0/nix/store/abc-glibc-2.40/etc/ld.so.cache\0".repeat(2);
+        let build = build(&nix);
+        assert_eq!(build.directories, [PathBuf::from("/nix/store/abc-glibc-2.40/lib")]);
+        assert_eq!(build.cache, Path::new("/nix/store/abc-glibc-2.40/etc/ld.so.cache"));
+        assert_eq!(build.lib, b"lib");
+    }
+
+    #[test]
+    fn a_loader_that_tells_nothing_has_the_directories_of_its_machine() {
+        assert_eq!(builtin_directories(&[b"/proc/self/\0/lib\0".to_vec()]), None);
+        let build = build(b"");
+        assert_eq!(build.directories, [PathBuf::from("/lib64"), PathBuf::from("/usr/lib64")]);
+        assert_eq!((build.lib.as_slice(), build.cache.as_path()), (&b"lib64"[..], Path::new("/etc/ld.so.cache")));
+    }
+
+    #[test]
+    fn bytes_that_run_into_a_string_are_no_part_of_it() {
+        assert_eq!(cache_path(&[b"\x01\x02/etc/ld.so.cache\0".to_vec()]), Path::new("/etc/ld.so.cache"));
+    }
+}

@@ -1,0 +1,220 @@
+//! Where glibc's loader looks for one name, and what it makes of what it finds there (ld.so(8), `elf/dl-load.c`).
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use rustix::io::Errno;
+
+use super::files::{Opened, Spot, World};
+use crate::analyze::{ByteOrder, Machine};
+use crate::root::Fault;
+use crate::trace::{Attempt, Refusal, Rule, Why};
+
+/// A file tree as the loader sees it.
+pub(crate) trait FileTree {
+    /// Opens the regular file at `spot`, and analyzes it.
+    fn open(&self, spot: &Spot) -> Result<Opened, Fault>;
+    /// Whether a directory stands at `path`.
+    fn is_directory(&self, world: World, path: &Path) -> bool;
+}
+
+/// What a path as opened hangs on, and so where it lies in the image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Anchor {
+    /// On nothing: the image has it at the same path.
+    Fixed,
+    /// On the `$ORIGIN` of an object: the image has it at the same place relative to that object.
+    Origin { owner: usize, suffix: OsString },
+    /// On a directory that only the caller knows: the image has it in a builtin directory.
+    Caller,
+}
+
+/// A directory to look in, or with a name, a path to open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) spot: Spot,
+    pub(crate) anchor: Anchor,
+}
+
+impl Place {
+    pub(crate) fn fixed(path: PathBuf) -> Self {
+        Place { spot: Spot { world: World::Root, path }, anchor: Anchor::Fixed }
+    }
+
+    /// The file `name` in this directory.
+    fn file(&self, name: &OsStr) -> Place {
+        let anchor = match &self.anchor {
+            Anchor::Origin { owner, suffix } => {
+                Anchor::Origin { owner: *owner, suffix: join(suffix, name) }
+            }
+            other => other.clone(),
+        };
+        Place { spot: Spot { world: self.spot.world, path: self.path(name) }, anchor }
+    }
+
+    fn path(&self, name: &OsStr) -> PathBuf {
+        join(self.spot.path.as_os_str(), name).into()
+    }
+}
+
+/// The loader's way of joining: a slash between, and nothing made prettier.
+fn join(directory: &OsStr, name: &OsStr) -> OsString {
+    let mut path = directory.as_bytes().to_vec();
+    if !path.ends_with(b"/") {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name.as_bytes());
+    OsString::from_vec(path)
+}
+
+/// An object as it was found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) place: Place,
+    pub(crate) rule: Rule,
+    pub(crate) opened: Opened,
+}
+
+/// One list of directories of the search order.
+pub(crate) struct List {
+    pub(crate) rule: Rule,
+    /// Whose RPATH or RUNPATH it is.
+    pub(crate) owner: Option<OsString>,
+    pub(crate) places: Rc<[Place]>,
+}
+
+/// What the loader makes of one candidate.
+enum Outcome {
+    Found(Opened),
+    /// It tries the next candidate.
+    Skip(Refusal),
+    /// It goes on with the next list.
+    EndList(Refusal),
+    /// The program does not start.
+    Fatal(Refusal),
+}
+
+/// How one list, or one path, ended.
+pub(crate) enum Ended {
+    Found(Found),
+    GoOn,
+    Stop,
+}
+
+/// Tries candidates for one process.
+pub(crate) struct Prober<'t, T> {
+    pub(crate) tree: &'t T,
+    pub(crate) machine: Machine,
+    /// Debian's patched loader tests the machine first, and so skips what upstream dies of.
+    pub(crate) skips_other_byte_order: bool,
+}
+
+impl<T: FileTree> Prober<'_, T> {
+    /// Tries `name` in each directory of a list.
+    pub(crate) fn try_list(&self, list: &List, name: &OsStr, tried: &mut dyn Tried) -> Ended {
+        for place in list.places.iter() {
+            let candidate = Spot { world: place.spot.world, path: place.path(name) };
+            let refusal = match self.probe(&candidate) {
+                Outcome::Found(opened) => {
+                    return Ended::Found(Found { place: place.file(name), rule: list.rule, opened });
+                }
+                Outcome::Skip(refusal) => (refusal, None),
+                Outcome::EndList(refusal) => (refusal, Some(Ended::GoOn)),
+                Outcome::Fatal(refusal) => (refusal, Some(Ended::Stop)),
+            };
+            tried.add(candidate.path, list.rule, list.owner.as_deref(), refusal.0);
+            if let Some(end) = refusal.1 {
+                return end;
+            }
+        }
+        Ended::GoOn
+    }
+
+    /// Tries one path; what is no good there is no good for `rule`, and the search goes on or stops.
+    pub(crate) fn try_path(&self, place: Place, rule: Rule, tried: &mut dyn Tried) -> Ended {
+        let (refusal, end) = match self.probe(&place.spot) {
+            Outcome::Found(opened) => return Ended::Found(Found { place, rule, opened }),
+            Outcome::Skip(refusal) | Outcome::EndList(refusal) => (refusal, Ended::GoOn),
+            Outcome::Fatal(refusal) => (refusal, Ended::Stop),
+        };
+        tried.add(place.spot.path, rule, None, refusal);
+        end
+    }
+
+    fn probe(&self, candidate: &Spot) -> Outcome {
+        match self.tree.open(candidate) {
+            Ok(opened) => self.judge(opened),
+            Err(fault) => self.judge_fault(fault, candidate),
+        }
+    }
+
+    /// `open_verify` in glibc.
+    fn judge(&self, opened: Opened) -> Outcome {
+        if let Some(refusal) = opened.parsed.machine.and_then(|machine| self.mismatch(machine)) {
+            return refusal;
+        }
+        let problem = match &opened.parsed.elf {
+            Err(cause) => Some(cause.to_string()),
+            Ok(elf) => elf.unloadable().map(str::to_owned),
+        };
+        match problem {
+            Some(problem) => Outcome::Fatal(Refusal::with(Why::NotElf, problem)),
+            None => Outcome::Found(opened),
+        }
+    }
+
+    fn mismatch(&self, other: Machine) -> Option<Outcome> {
+        let own = self.machine;
+        if other.class != own.class {
+            return Some(Outcome::Skip(Refusal::with(Why::WrongClass, format!("{} bits", other.class.bits()))));
+        }
+        if other.byte_order != own.byte_order {
+            let order = if other.byte_order == ByteOrder::Little { "little-endian" } else { "big-endian" };
+            let refusal = Refusal::with(Why::WrongByteOrder, order);
+            return Some(if self.skips_other_byte_order { Outcome::Skip(refusal) } else { Outcome::Fatal(refusal) });
+        }
+        if other.code != own.code {
+            return Some(Outcome::Skip(Refusal::with(Why::WrongMachine, other.name())));
+        }
+        (!own.same_abi(other)).then(|| Outcome::Skip(Refusal::with(Why::WrongMachine, "another ABI")))
+    }
+
+    fn judge_fault(&self, fault: Fault, candidate: &Spot) -> Outcome {
+        match fault {
+            Fault::Directory => Outcome::Fatal(Refusal::new(Why::Directory)),
+            Fault::Special => Outcome::Fatal(Refusal::with(Why::NotElf, "not a regular file")),
+            Fault::System(Errno::NOENT) => Outcome::Skip(Refusal::new(Why::Absent)),
+            Fault::System(Errno::ACCESS | Errno::PERM) => Outcome::Skip(Refusal::new(Why::Unreadable)),
+            Fault::Loop => self.end_of_list(candidate, Refusal::new(Why::Loop)),
+            Fault::System(Errno::NOTDIR) => self.end_of_list(candidate, Refusal::new(Why::Absent)),
+            Fault::System(errno) => {
+                let words = std::io::Error::from(errno).to_string();
+                self.end_of_list(candidate, Refusal::with(Why::Unreadable, words))
+            }
+        }
+    }
+
+    /// `open_path` in glibc: a directory that is none is passed over; in one that exists, such an error ends the list.
+    fn end_of_list(&self, candidate: &Spot, refusal: Refusal) -> Outcome {
+        let exists = candidate.path.parent().is_some_and(|parent| self.tree.is_directory(candidate.world, parent));
+        if exists { Outcome::EndList(refusal) } else { Outcome::Skip(refusal) }
+    }
+}
+
+/// Takes down what was tried in vain.
+pub(crate) trait Tried {
+    fn add(&mut self, path: PathBuf, rule: Rule, owner: Option<&OsStr>, refusal: Refusal);
+}
+
+/// Most searches succeed, and nobody asks where they failed before.
+impl Tried for () {
+    fn add(&mut self, _: PathBuf, _: Rule, _: Option<&OsStr>, _: Refusal) {}
+}
+
+impl Tried for Vec<Attempt> {
+    fn add(&mut self, path: PathBuf, rule: Rule, owner: Option<&OsStr>, refusal: Refusal) {
+        self.push(Attempt { path, rule, owner: owner.map(OsStr::to_owned), refusal });
+    }
+}

@@ -1,0 +1,62 @@
+//! Parses the arguments, runs a subcommand, and says how it went.
+
+mod args;
+mod build;
+mod inspect;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use scratchpack::{Error, ErrorKind};
+
+use args::{Arguments, Subcommand};
+
+/// How a subcommand ended other than well.
+pub(crate) enum Failure {
+    /// It would not start, or something failed: status 1.
+    Failed(String),
+    /// The arguments make no sense: status 2.
+    Usage(String),
+    /// All has been said already.
+    Said,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::InvalidOption => Failure::Usage(error.to_string()),
+            _ => Failure::Failed(error.to_string()),
+        }
+    }
+}
+
+/// Standard output was closed, or is full.
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Failure::Said,
+            _ => Failure::Failed(format!("cannot write to standard output: {error}")),
+        }
+    }
+}
+
+/// Runs the command: 0 done, 1 it would not start or failed, 2 usage.
+pub(crate) fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match &arguments.subcommand {
+        Subcommand::Build(build) => build::run(build),
+        Subcommand::Inspect(inspect) => inspect::run(inspect),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Said) => ExitCode::from(1),
+        Err(Failure::Failed(message)) => fail(&message, 1),
+        Err(Failure::Usage(message)) => fail(&message, 2),
+    }
+}
+
+fn fail(message: &str, status: u8) -> ExitCode {
+    output::say(&format!("error: {message}"));
+    ExitCode::from(status)
+}

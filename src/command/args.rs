@@ -1,0 +1,165 @@
+//! The arguments of the command.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, ValueEnum};
+use scratchpack::{Collector, Compression};
+
+/// Packs an ELF executable and only what it needs into a FROM scratch image, without running it.
+#[derive(Parser)]
+#[command(
+    name = "scratchpack",
+    version,
+    arg_required_else_help = true,
+    after_help = "Example:\n  scratchpack build hello -o hello.tar\n  docker load -i hello.tar && docker run --rm hello"
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) subcommand: Subcommand,
+}
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Subcommand {
+    /// Make an image of one or more programs.
+    Build(Build),
+    /// Show what a program needs: who needs what, found by which rule, where.
+    Inspect(Inspect),
+}
+
+#[derive(Args)]
+pub(crate) struct Search {
+    /// A directory that is `/` for everything but the program itself.
+    #[arg(long, value_name = "DIR", help_heading = "What goes in")]
+    sysroot: Option<PathBuf>,
+    /// A directory to search for libraries, as LD_LIBRARY_PATH does; may be repeated.
+    #[arg(long, value_name = "DIR", help_heading = "What goes in")]
+    library_path: Vec<PathBuf>,
+    /// The program's path in the image (one BINARY).
+    #[arg(long, value_name = "PATH", help_heading = "What goes in")]
+    install: Option<PathBuf>,
+}
+
+impl Search {
+    pub(crate) fn collector(&self) -> Collector {
+        let mut collector = Collector::new();
+        if let Some(dir) = &self.sysroot {
+            collector.sysroot(dir);
+        }
+        for dir in &self.library_path {
+            collector.library_path(dir);
+        }
+        if let Some(path) = &self.install {
+            collector.install(path);
+        }
+        collector
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Build {
+    /// The programs, by their paths on this machine; the first is the entrypoint.
+    #[arg(required = true, value_name = "BINARY")]
+    pub(crate) binaries: Vec<PathBuf>,
+    /// Where to write: a directory that exists or a name that ends in `/` is an OCI layout, `-` standard output, and
+    /// anything else an archive for docker load, podman load, skopeo and others.
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// What to write, whatever OUT looks like.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) kind: Option<Kind>,
+    /// The image's name; may be repeated. By default the first program's, `:latest`.
+    #[arg(short, long = "tag", value_name = "NAME[:TAG]")]
+    pub(crate) tags: Vec<String>,
+    #[command(flatten)]
+    pub(crate) search: Search,
+
+    /// What the container runs, an argument at a time, instead of the first program.
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true, help_heading = "How it runs")]
+    pub(crate) entrypoint: Vec<String>,
+    /// An argument that the caller of the container may replace; may be repeated.
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true, help_heading = "How it runs")]
+    pub(crate) cmd: Vec<String>,
+    /// A variable of the container's environment; may be repeated.
+    #[arg(long, value_name = "K=V", value_parser = pair, help_heading = "How it runs")]
+    pub(crate) env: Vec<(String, String)>,
+    /// Who the program runs as.
+    #[arg(long, value_name = "UID[:GID]", help_heading = "How it runs")]
+    pub(crate) user: Option<String>,
+    /// The program's working directory.
+    #[arg(long, value_name = "DIR", help_heading = "How it runs")]
+    pub(crate) workdir: Option<String>,
+    /// A label of the image; may be repeated.
+    #[arg(long, value_name = "K=V", value_parser = pair, help_heading = "How it runs")]
+    pub(crate) label: Vec<(String, String)>,
+    /// A port that the program listens on; may be repeated.
+    #[arg(long, value_name = "PORT", help_heading = "How it runs")]
+    pub(crate) expose: Vec<String>,
+    /// The signal that stops the container.
+    #[arg(long, value_name = "SIG", help_heading = "How it runs")]
+    pub(crate) stop_signal: Option<String>,
+
+    /// gzip[:N] loads everywhere, zstd[:N] is faster and smaller but too new for Docker 20.10, none is the fastest.
+    #[arg(long, value_name = "CODEC", default_value = "gzip", help_heading = "How it is made")]
+    pub(crate) compression: Compression,
+    /// How many threads compress; they change no byte. By default all cores.
+    #[arg(long, value_name = "N", help_heading = "How it is made")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// The time that the image and its files carry, in seconds since 1970. By default SOURCE_DATE_EPOCH, or else 0.
+    #[arg(long, value_name = "SECONDS", help_heading = "How it is made")]
+    pub(crate) created: Option<u64>,
+    /// A warning fails the build, before anything is written.
+    #[arg(long, help_heading = "How it is made")]
+    pub(crate) strict: bool,
+    /// Print no warnings and notes.
+    #[arg(short, long, help_heading = "How it is made")]
+    pub(crate) quiet: bool,
+
+    /// How to answer: the manifest's digest, or all that is known of the image.
+    #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "What comes back")]
+    pub(crate) format: BuildFormat,
+}
+
+#[derive(Args)]
+pub(crate) struct Inspect {
+    /// The program, by its path on this machine.
+    #[arg(value_name = "BINARY")]
+    pub(crate) binary: PathBuf,
+    /// A tree of who needs what, a list of the files, or all that is known.
+    #[arg(long, value_name = "FORMAT", default_value = "tree")]
+    pub(crate) format: InspectFormat,
+    #[command(flatten)]
+    pub(crate) search: Search,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// One tar that is an OCI layout and a docker archive.
+    Archive,
+    /// An OCI image layout directory.
+    Layout,
+    /// The file tree as a directory.
+    Rootfs,
+    /// The layer's tar alone.
+    Layer,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BuildFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InspectFormat {
+    Tree,
+    List,
+    Json,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("it must have the form NAME=VALUE".to_owned()),
+    }
+}

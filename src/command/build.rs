@@ -1,0 +1,178 @@
+//! `scratchpack build`
+
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use scratchpack::{Entry, EntryKind, Image, ImageBuilder, Level, Written};
+use serde::Serialize;
+
+use super::Failure;
+use super::args::{Build, BuildFormat, Kind};
+use super::output::{FindingReport, finding_reports, say_findings, text, write_json};
+
+pub(crate) fn run(build: &Build) -> Result<(), Failure> {
+    let image = builder(build)?.build()?;
+    if !build.quiet {
+        say_findings(image.findings());
+    }
+    let warnings = image.findings().iter().filter(|finding| finding.level() == Level::Warning).count();
+    if build.strict && warnings > 0 {
+        return Err(Failure::Failed("there are warnings, and --strict was given; nothing was written".into()));
+    }
+    let written = write(build, &image)?;
+    let to_stdout = is_stdout(&build.output);
+    match (build.format, written) {
+        (BuildFormat::Json, written) if !to_stdout => write_json(&Report::of(&image, written.as_ref()))?,
+        (BuildFormat::Text, Some(written)) if !to_stdout => {
+            writeln!(std::io::stdout(), "{}", answer(build, &written))?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn builder(build: &Build) -> Result<ImageBuilder, Failure> {
+    let mut builder = Image::builder();
+    builder.collector(build.search.collector()).compression(build.compression).cmd(build.cmd.clone());
+    builder.created(created(build)?);
+    for path in &build.binaries {
+        builder.binary(path);
+    }
+    for tag in &build.tags {
+        builder.tag(tag);
+    }
+    for (name, value) in &build.env {
+        builder.env(name, value);
+    }
+    for (name, value) in &build.label {
+        builder.label(name, value);
+    }
+    for port in &build.expose {
+        builder.expose(port);
+    }
+    if let Some(user) = &build.user {
+        builder.user(user);
+    }
+    if let Some(dir) = &build.workdir {
+        builder.workdir(dir);
+    }
+    if let Some(signal) = &build.stop_signal {
+        builder.stop_signal(signal);
+    }
+    if let Some(jobs) = build.jobs {
+        builder.threads(jobs);
+    }
+    if !build.entrypoint.is_empty() {
+        builder.entrypoint(build.entrypoint.clone());
+    }
+    Ok(builder)
+}
+
+/// The convention of reproducible builds is the command's, not the library's (reproducible-builds.org).
+fn created(build: &Build) -> Result<u64, Failure> {
+    match (build.created, std::env::var("SOURCE_DATE_EPOCH")) {
+        (Some(seconds), _) => Ok(seconds),
+        (None, Ok(seconds)) => seconds.parse().map_err(|_| {
+            Failure::Usage("SOURCE_DATE_EPOCH must be a number of seconds since 1970; unset it, or give --created".into())
+        }),
+        (None, Err(_)) => Ok(0),
+    }
+}
+
+fn write(build: &Build, image: &Image) -> Result<Option<Written>, Failure> {
+    let out = build.output.as_path();
+    let kind = build.kind.unwrap_or_else(|| kind_of(out));
+    Ok(match (kind, is_stdout(out)) {
+        (Kind::Archive, true) => Some(image.write_archive_to(std::io::stdout().lock())?),
+        (Kind::Layer, true) => Some(image.write_layer_to(std::io::stdout().lock())?),
+        (Kind::Layout | Kind::Rootfs, true) => {
+            return Err(Failure::Usage("a layout or root directory cannot go to standard output".into()));
+        }
+        (Kind::Archive, false) => Some(image.write_archive(out)?),
+        (Kind::Layer, false) => Some(image.write_layer(out)?),
+        (Kind::Layout, false) => Some(image.write_layout(out)?),
+        (Kind::Rootfs, false) => {
+            image.write_rootfs(out)?;
+            None
+        }
+    })
+}
+
+fn is_stdout(out: &Path) -> bool {
+    out == Path::new("-")
+}
+
+fn kind_of(out: &Path) -> Kind {
+    let is_directory = out.as_os_str().as_bytes().ends_with(b"/") || out.is_dir();
+    if is_directory { Kind::Layout } else { Kind::Archive }
+}
+
+/// The digest by which others know what was written.
+fn answer<'w>(build: &Build, written: &'w Written) -> &'w str {
+    match build.kind {
+        Some(Kind::Layer) => written.layer_digest(),
+        _ => written.digest(),
+    }
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    names: Vec<String>,
+    digest: Option<&'a str>,
+    config_digest: Option<&'a str>,
+    layer_digest: Option<&'a str>,
+    diff_id: Option<&'a str>,
+    size: Option<u64>,
+    layer_size: Option<u64>,
+    entries: Vec<EntryReport<'a>>,
+    findings: Vec<FindingReport<'a>>,
+}
+
+#[derive(Serialize)]
+struct EntryReport<'a> {
+    path: String,
+    kind: &'static str,
+    target: Option<String>,
+    source: Option<String>,
+    mode: String,
+    size: u64,
+    reason: &'a str,
+}
+
+impl<'a> Report<'a> {
+    fn of(image: &'a Image, written: Option<&'a Written>) -> Self {
+        Report {
+            names: image.names().collect(),
+            digest: written.map(Written::digest),
+            config_digest: written.map(Written::config_digest),
+            layer_digest: written.map(Written::layer_digest),
+            diff_id: written.map(Written::diff_id),
+            size: written.map(Written::size),
+            layer_size: written.map(Written::layer_size),
+            entries: image.entries().map(EntryReport::of).collect(),
+            findings: finding_reports(image.findings()),
+        }
+    }
+}
+
+impl<'a> EntryReport<'a> {
+    fn of(entry: &'a Entry) -> Self {
+        let (kind, target, source) = match entry.kind() {
+            EntryKind::Directory => ("directory", None, None),
+            EntryKind::Symlink(target) => ("symlink", Some(text(&target)), None),
+            EntryKind::HardLink(target) => ("hardlink", Some(text(&target)), None),
+            EntryKind::File(source) => ("file", None, Some(text(&source))),
+            _ => ("generated", None, None),
+        };
+        EntryReport {
+            path: text(entry.path()),
+            kind,
+            target,
+            source,
+            mode: format!("{:04o}", entry.mode()),
+            size: entry.size(),
+            reason: entry.reason(),
+        }
+    }
+}

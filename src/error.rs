@@ -1,0 +1,213 @@
+//! The error type, and the only constructors of it.
+
+use std::fmt::{self, Debug, Display, Formatter};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::text::{count, printable};
+use crate::trace::Missing;
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, in which operation, on which path, and what to do about it.
+///
+/// `Display` and `Debug` print the same sentences, because `fn main() -> Result<(), E>` prints `Debug`.
+/// Control characters in names are escaped. [`Error::kind`] tells errors apart in code.
+pub struct Error(Box<Repr>);
+
+struct Repr {
+    operation: &'static str,
+    path: Option<PathBuf>,
+    cause: Cause,
+}
+
+/// What kind of thing went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A file that should be read does not exist.
+    NotFound,
+    /// The system refused to read or write; [`std::error::Error::source`] has its own error.
+    Io,
+    /// The file is not an ELF file: a script, a directory, text.
+    NotElf,
+    /// The file says that it is ELF, but contradicts itself.
+    Malformed,
+    /// An ELF file that is no program: a shared library, an object file, a core dump.
+    NotAProgram,
+    /// A program for a system whose files are not here; it needs a sysroot.
+    Foreign,
+    /// Libraries, or the interpreter, were not found; [`Error::missing`] lists them all.
+    Unresolved,
+    /// Valid, but nothing that this crate can pack.
+    Unsupported,
+    /// Two different things were to stand at one path of the image.
+    Conflict,
+    /// An option that makes no sense, alone or with another.
+    InvalidOption,
+    /// A file changed between the time it was analyzed and the time it was packed.
+    Changed,
+    /// The output path holds something that must not be replaced.
+    OutputRefused,
+}
+
+/// The cause of an [`Error`], before anyone has said in which operation it arose.
+#[derive(thiserror::Error)]
+pub(crate) enum Cause {
+    #[error("no such file")]
+    NotFound,
+    #[error("{0}")]
+    Io(#[source] io::Error),
+    #[error("{0}")]
+    NotElf(String),
+    #[error("{0}")]
+    Malformed(String),
+    #[error("{0}")]
+    NotAProgram(String),
+    #[error("{0}")]
+    Foreign(String),
+    #[error("{}", unresolved(.0))]
+    Unresolved(Vec<Missing>),
+    #[error("{0}")]
+    Unsupported(String),
+    #[error("{}", .0.join("\n"))]
+    Conflict(Vec<String>),
+    #[error("{}", .0.join("\n"))]
+    InvalidOption(Vec<String>),
+    #[error("the file changed since it was analyzed; build again when nothing writes to it")]
+    Changed,
+    #[error("{0}")]
+    OutputRefused(String),
+}
+
+impl Cause {
+    pub(crate) fn malformed(what: impl Into<String>) -> Self {
+        Cause::Malformed(what.into())
+    }
+
+    /// Completes the cause with the operation that failed.
+    pub(crate) fn during(self, operation: &'static str) -> Error {
+        Error(Box::new(Repr { operation, path: None, cause: self }))
+    }
+
+    /// Completes the cause with the operation that failed, and the path that it failed on.
+    pub(crate) fn on(self, operation: &'static str, path: impl Into<PathBuf>) -> Error {
+        Error(Box::new(Repr { operation, path: Some(path.into()), cause: self }))
+    }
+
+    /// The same once more, for a second place that it matters to.
+    pub(crate) fn restated(&self) -> Cause {
+        let words = self.to_string();
+        match self.kind() {
+            ErrorKind::NotElf => Cause::NotElf(words),
+            ErrorKind::NotAProgram => Cause::NotAProgram(words),
+            ErrorKind::Malformed => Cause::Malformed(words),
+            _ => Cause::Io(io::Error::other(words)),
+        }
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Cause::NotFound => ErrorKind::NotFound,
+            Cause::Io(_) => ErrorKind::Io,
+            Cause::NotElf(_) => ErrorKind::NotElf,
+            Cause::Malformed(_) => ErrorKind::Malformed,
+            Cause::NotAProgram(_) => ErrorKind::NotAProgram,
+            Cause::Foreign(_) => ErrorKind::Foreign,
+            Cause::Unresolved(_) => ErrorKind::Unresolved,
+            Cause::Unsupported(_) => ErrorKind::Unsupported,
+            Cause::Conflict(_) => ErrorKind::Conflict,
+            Cause::InvalidOption(_) => ErrorKind::InvalidOption,
+            Cause::Changed => ErrorKind::Changed,
+            Cause::OutputRefused(_) => ErrorKind::OutputRefused,
+        }
+    }
+}
+
+impl From<io::Error> for Cause {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Cause::NotFound,
+            _ => Cause::Io(error),
+        }
+    }
+}
+
+impl From<rustix::io::Errno> for Cause {
+    fn from(errno: rustix::io::Errno) -> Self {
+        io::Error::from(errno).into()
+    }
+}
+
+impl Error {
+    /// What kind of thing went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.cause.kind()
+    }
+
+    /// The operation that failed, as a verb: `read`, `analyze`, `pack`, `write`, ...
+    pub fn operation(&self) -> &'static str {
+        self.0.operation
+    }
+
+    /// The path that the operation failed on, where there is one.
+    pub fn path(&self) -> Option<&Path> {
+        self.0.path.as_deref()
+    }
+
+    /// All libraries that were not found, with the places tried for each; empty for other kinds.
+    pub fn missing(&self) -> &[Missing] {
+        match &self.0.cause {
+            Cause::Unresolved(missing) => missing,
+            _ => &[],
+        }
+    }
+
+    /// The same error, on `path` where it named none.
+    pub(crate) fn at(mut self, path: &Path) -> Self {
+        self.0.path.get_or_insert_with(|| path.to_owned());
+        self
+    }
+
+    pub(crate) fn into_cause(self) -> Cause {
+        self.0.cause
+    }
+}
+
+fn unresolved(missing: &[Missing]) -> String {
+    let list: Vec<String> = missing.iter().map(Missing::to_string).collect();
+    let libraries = count(missing.len(), "file that it needs was", "files that it needs were");
+    format!("{libraries} not found\n{}", list.join("\n"))
+}
+
+impl Display for Error {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}", self.0.operation)?;
+        if let Some(path) = &self.0.path {
+            write!(f, " {}", printable(path))?;
+        }
+        write!(f, ": {}", self.0.cause)
+    }
+}
+
+impl Debug for Error {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        Display::fmt(self, f)
+    }
+}
+
+impl Debug for Cause {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0.cause {
+            Cause::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What the caller should know about an image that is made all the same.
+
+use std::fmt::{self, Display, Formatter};
+
+/// How much a [`Finding`] matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Level {
+    /// It runs, but may differ from how it ran on this machine.
+    Note,
+    /// It is likely to fail, or something was dropped.
+    Warning,
+}
+
+impl Level {
+    /// `warning` or `note`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Note => "note",
+            Level::Warning => "warning",
+        }
+    }
+}
+
+/// Something that the caller should know: what, the evidence, and what to do about it.
+///
+/// Codes are stable: `build-path` (the loader must open a path that looks like a build tree), `relative-path` (a search
+/// path that means the working directory), `special-mode` (setuid or setgid bits were dropped), `untagged` (no legal
+/// image name can be made of the program's name).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub(crate) level: Level,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) evidence: String,
+}
+
+impl Finding {
+    pub(crate) fn warning(code: &'static str, message: String, evidence: impl Display) -> Self {
+        Finding { level: Level::Warning, code, message, evidence: evidence.to_string() }
+    }
+
+    /// How much it matters.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// A stable name for this kind of finding.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What was found and what to do about it, in a sentence.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What in the files shows it: a path, a symbol, an entry.
+    pub fn evidence(&self) -> &str {
+        &self.evidence
+    }
+}
+
+impl Display for Finding {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.level.name(), self.message)
+    }
+}

@@ -1,0 +1,9 @@
+//! The command `scratchpack`: a thin layer over the library's public API.
+
+mod command;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    command::run()
+}

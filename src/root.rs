@@ -1,0 +1,246 @@
+//! A directory seen as `/`, and the only reader of input files.
+//!
+//! Every open goes through a directory handle and one name without following links, so no path, no `..` and no
+//! symlink leads out of the root, even while another process swaps links and directories.
+
+mod walk;
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use crate::error::{Cause, Error};
+
+pub(crate) use walk::{Step, Walk, Walker};
+
+/// Directory handles kept open at a time; a process may have as few as 1,024 descriptors in all.
+const HANDLES: usize = 64;
+
+/// A directory seen as `/`.
+#[derive(Debug)]
+pub(crate) struct Root {
+    /// As the caller wrote it, made absolute.
+    dir: PathBuf,
+    /// With all symlinks resolved.
+    real: PathBuf,
+    handle: OwnedFd,
+    /// Handles by path in this root, all symlinks resolved.
+    handles: Mutex<HashMap<PathBuf, Arc<OwnedFd>>>,
+}
+
+/// What tells one file from another, and one state of a file from the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) id: FileId,
+    pub(crate) size: u64,
+    pub(crate) mode: u32,
+    mtime: (i64, u64),
+    ctime: (i64, u64),
+}
+
+/// The identity of a file: two names with one identity are hard links to the same bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct FileId {
+    dev: u64,
+    ino: u64,
+}
+
+/// A regular file, open for positioned reads.
+#[derive(Debug)]
+pub(crate) struct Input {
+    pub(crate) file: File,
+    pub(crate) stamp: Stamp,
+}
+
+/// Why a path could not be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Directory,
+    /// A FIFO, a socket or a device: opening one may block, or do something.
+    Special,
+    /// More than 40 symlinks (path_resolution(7)).
+    Loop,
+    System(Errno),
+}
+
+impl Fault {
+    pub(crate) fn is_absence(self) -> bool {
+        matches!(self, Fault::System(Errno::NOENT | Errno::NOTDIR))
+    }
+
+    pub(crate) fn into_cause(self) -> Cause {
+        match self {
+            Fault::Directory => Cause::NotElf("it is a directory; give the executable itself".into()),
+            Fault::Special => Cause::NotElf("it is not a regular file; give the executable itself".into()),
+            Fault::Loop => Cause::Io(Errno::LOOP.into()),
+            Fault::System(Errno::NOTDIR) => Cause::NotFound,
+            Fault::System(errno) => errno.into(),
+        }
+    }
+}
+
+impl From<Errno> for Fault {
+    fn from(errno: Errno) -> Self {
+        Fault::System(errno)
+    }
+}
+
+impl Root {
+    /// This machine's own file tree.
+    pub(crate) fn host() -> Result<Root, Error> {
+        Root::at(Path::new("/"))
+    }
+
+    /// The tree below `dir`.
+    pub(crate) fn at(dir: &Path) -> Result<Root, Error> {
+        let open = || {
+            let dir = std::path::absolute(dir)?;
+            let real = std::fs::canonicalize(&dir)?;
+            let handle = rustix::fs::open(&real, DIRECTORY, Mode::empty())?;
+            Ok(Root { dir, real, handle, handles: Mutex::default() })
+        };
+        open().map_err(|error: std::io::Error| Cause::from(error).on("open the root directory", dir))
+    }
+
+    /// The path on this machine of a path in this root.
+    pub(crate) fn on_machine(&self, path: &Path) -> PathBuf {
+        self.dir.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// Whether this is the machine's own tree.
+    pub(crate) fn is_host(&self) -> bool {
+        self.real == Path::new("/")
+    }
+
+    /// The directory itself, all symlinks resolved.
+    pub(crate) fn real_directory(&self) -> &Path {
+        &self.real
+    }
+
+    /// Opens the regular file at `path`, whose directories are all real: no component is a symlink.
+    pub(crate) fn open(&self, path: &Path) -> Result<Input, Fault> {
+        let (parent, name) = split(path)?;
+        self.in_directory(parent, |directory| {
+            // Looks before it opens: opening a device can have effects of its own.
+            let status = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            expect_regular(&status)?;
+            open_regular(directory, name)
+        })
+    }
+
+    /// The same for a path at which a regular file was seen just before.
+    fn open_seen(&self, path: &Path) -> Result<Input, Fault> {
+        let (parent, name) = split(path)?;
+        self.in_directory(parent, |directory| open_regular(directory, name))
+    }
+
+    /// The status of `name` in the real directory `parent`, links not followed.
+    fn status(&self, parent: &Path, name: &OsStr) -> Result<Stat, Fault> {
+        self.in_directory(parent, |directory| {
+            Ok(rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?)
+        })
+    }
+
+    /// The target of the symlink `name` in the real directory `parent`.
+    fn read_link(&self, parent: &Path, name: &OsStr) -> Result<PathBuf, Fault> {
+        self.in_directory(parent, |directory| {
+            let target = rustix::fs::readlinkat(directory, name, Vec::new())?;
+            Ok(PathBuf::from(OsStr::from_bytes(target.as_bytes())))
+        })
+    }
+
+    fn in_directory<T>(
+        &self,
+        real: &Path,
+        work: impl FnOnce(BorrowedFd<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        match self.handle_of(real)? {
+            Some(handle) => work(handle.as_fd()),
+            None => work(self.handle.as_fd()),
+        }
+    }
+
+    /// The handle of a real directory; `None` for the root itself.
+    fn handle_of(&self, real: &Path) -> Result<Option<Arc<OwnedFd>>, Fault> {
+        let Ok((parent, name)) = split(real) else { return Ok(None) };
+        if let Some(handle) = self.lock().get(real) {
+            return Ok(Some(handle.clone()));
+        }
+        let handle = self.in_directory(parent, |directory| {
+            Ok(rustix::fs::openat(directory, name, DIRECTORY, Mode::empty())?)
+        })?;
+        let handle = Arc::new(handle);
+        let mut handles = self.lock();
+        if handles.len() >= HANDLES {
+            handles.clear();
+        }
+        handles.insert(real.to_owned(), handle.clone());
+        Ok(Some(handle))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, Arc<OwnedFd>>> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Never blocks on a FIFO, and never makes a terminal the controlling one.
+const REGULAR: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY)
+    .union(OFlags::CLOEXEC);
+
+fn open_regular(directory: BorrowedFd<'_>, name: &OsStr) -> Result<Input, Fault> {
+    let file = rustix::fs::openat(directory, name, REGULAR, Mode::empty())?;
+    let status = rustix::fs::fstat(&file)?;
+    expect_regular(&status)?;
+    Ok(Input { file: file.into(), stamp: Stamp::of(&status) })
+}
+
+fn expect_regular(status: &Stat) -> Result<(), Fault> {
+    expect_regular_type(FileType::from_raw_mode(status.st_mode))
+}
+
+fn expect_regular_type(kind: FileType) -> Result<(), Fault> {
+    match kind {
+        FileType::RegularFile => Ok(()),
+        FileType::Directory => Err(Fault::Directory),
+        FileType::Symlink => Err(Fault::Loop),
+        _ => Err(Fault::Special),
+    }
+}
+
+/// The directory and the last name of an absolute path; an error for `/` itself.
+fn split(path: &Path) -> Result<(&Path, &OsStr), Fault> {
+    path.parent().zip(path.file_name()).ok_or(Fault::Directory)
+}
+
+impl Stamp {
+    // The types of these fields differ between machines.
+    #[allow(clippy::unnecessary_cast)]
+    fn of(status: &Stat) -> Self {
+        Stamp {
+            id: FileId { dev: status.st_dev as u64, ino: status.st_ino as u64 },
+            size: u64::try_from(status.st_size).unwrap_or(0),
+            mode: status.st_mode as u32,
+            mtime: (status.st_mtime as i64, status.st_mtime_nsec as u64),
+            ctime: (status.st_ctime as i64, status.st_ctime_nsec as u64),
+        }
+    }
+}
+
+impl Input {
+    /// Whether the open file is still in the state in which it was opened.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        rustix::fs::fstat(&self.file).is_ok_and(|status| Stamp::of(&status) == self.stamp)
+    }
+}

@@ -1,0 +1,155 @@
+//! Walks paths inside a root as the kernel does, and remembers each symlink crossed on the way.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
+
+use rustix::fs::FileType;
+
+use super::{Fault, Input, Root, expect_regular_type, split};
+
+/// Symlinks that one path may cross (path_resolution(7)).
+const MAX_LINKS: usize = 40;
+
+/// Something that a path leads through, and that must exist for the path to be walked again.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// A directory that was entered and left again by `..`.
+    Left(PathBuf),
+    /// A symlink, by the real path where it stands, with its target as written.
+    Link { at: PathBuf, target: PathBuf },
+}
+
+/// Where a path leads.
+#[derive(Clone, Debug)]
+pub(crate) struct Walk {
+    /// The path in the root with no symlink and no `..` left.
+    pub(crate) real: PathBuf,
+    pub(crate) steps: Vec<Rc<Step>>,
+    links: usize,
+    kind: FileType,
+}
+
+/// Walks paths inside a root; directories once walked are remembered.
+pub(crate) struct Walker<'r> {
+    root: &'r Root,
+    directories: RefCell<HashMap<PathBuf, Result<Walk, Fault>>>,
+}
+
+impl<'r> Walker<'r> {
+    pub(crate) fn new(root: &'r Root) -> Self {
+        Walker { root, directories: RefCell::default() }
+    }
+
+    /// Where the absolute `path` leads, all symlinks followed. What stands there may be of any kind.
+    pub(crate) fn walk(&self, path: &Path) -> Result<Walk, Fault> {
+        match last_name(path) {
+            Some((parent, name)) => self.enter(self.directory(parent)?, name),
+            None => self.directory(path),
+        }
+    }
+
+    /// Opens the regular file where `path` leads.
+    pub(crate) fn open(&self, path: &Path) -> Result<(Walk, Input), Fault> {
+        let walk = self.walk(path)?;
+        expect_regular_type(walk.kind)?;
+        let input = self.root.open_seen(&walk.real)?;
+        Ok((walk, input))
+    }
+
+    /// Where `path` leads, which must be a directory.
+    pub(crate) fn directory(&self, path: &Path) -> Result<Walk, Fault> {
+        if let Some(known) = self.directories.borrow().get(path) {
+            return known.clone();
+        }
+        let walk = self.walk_to_directory(path);
+        self.directories.borrow_mut().insert(path.to_owned(), walk.clone());
+        walk
+    }
+
+    fn walk_to_directory(&self, path: &Path) -> Result<Walk, Fault> {
+        let mut components = path.components();
+        let walk = match components.next_back() {
+            Some(last @ (Component::Normal(_) | Component::ParentDir)) => {
+                self.step(self.directory(components.as_path())?, last)?
+            }
+            Some(Component::CurDir) => self.directory(components.as_path())?,
+            Some(Component::RootDir | Component::Prefix(_)) | None => Walk::start(),
+        };
+        self.expect_directory(&walk)?;
+        Ok(walk)
+    }
+
+    fn step(&self, walk: Walk, component: Component<'_>) -> Result<Walk, Fault> {
+        match component {
+            Component::Normal(name) => self.enter(walk, name),
+            Component::ParentDir => Ok(leave(walk)),
+            _ => Ok(walk),
+        }
+    }
+
+    /// Goes from a directory to one of its names, through whatever symlinks stand there.
+    fn enter(&self, mut walk: Walk, name: &OsStr) -> Result<Walk, Fault> {
+        let kind = FileType::from_raw_mode(self.root.status(&walk.real, name)?.st_mode);
+        if kind == FileType::Symlink {
+            let target = self.root.read_link(&walk.real, name)?;
+            return self.cross(walk, name, target);
+        }
+        walk.real.push(name);
+        walk.kind = kind;
+        Ok(walk)
+    }
+
+    /// Follows a symlink: its target is relative to the link's directory, or to the root.
+    fn cross(&self, mut walk: Walk, name: &OsStr, target: PathBuf) -> Result<Walk, Fault> {
+        walk.links += 1;
+        if walk.links > MAX_LINKS {
+            return Err(Fault::Loop);
+        }
+        let at = walk.real.join(name);
+        walk.steps.push(Rc::new(Step::Link { at, target: target.clone() }));
+        if target.is_absolute() {
+            walk.real = PathBuf::from("/");
+        }
+        for component in target.components() {
+            self.expect_directory(&walk)?;
+            walk = self.step(walk, component)?;
+        }
+        if ends_as_directory(&target) {
+            self.expect_directory(&walk)?;
+        }
+        Ok(walk)
+    }
+
+    fn expect_directory(&self, walk: &Walk) -> Result<(), Fault> {
+        self.root.handle_of(&walk.real).map(|_| ())
+    }
+}
+
+impl Walk {
+    fn start() -> Self {
+        Walk { real: PathBuf::from("/"), steps: Vec::new(), links: 0, kind: FileType::Directory }
+    }
+}
+
+/// `..`: what was entered must still exist for the path to be walked again. At the root it stays.
+fn leave(mut walk: Walk) -> Walk {
+    let Ok((parent, _)) = split(&walk.real) else { return walk };
+    let parent = parent.to_owned();
+    let left = std::mem::replace(&mut walk.real, parent);
+    walk.steps.push(Rc::new(Step::Left(left)));
+    walk.kind = FileType::Directory;
+    walk
+}
+
+/// The directory and the last name of a path that ends in a name rather than in `/`, `.` or `..`.
+fn last_name(path: &Path) -> Option<(&Path, &OsStr)> {
+    if ends_as_directory(path) { None } else { path.parent().zip(path.file_name()) }
+}
+
+fn ends_as_directory(path: &Path) -> bool {
+    let last = path.as_os_str().as_encoded_bytes().rsplit(|&byte| byte == b'/').next();
+    matches!(last, Some(b"" | b"." | b".."))
+}

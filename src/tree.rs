@@ -1,0 +1,354 @@
+//! The image's file tree: what stands at each path, in one order, with no conflict.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use crate::collect::{Closure, FileRole, Item, LoaderCache, Source, write_ld_cache};
+use crate::error::Cause;
+use crate::root::FileId;
+use crate::text::printable;
+
+/// One path of the image.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    path: PathBuf,
+    content: Content,
+    reason: String,
+    /// Programs come last in a layer, so that what changes most is at its end.
+    rank: Rank,
+}
+
+/// What stands at a path of the image.
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    Directory,
+    Link(PathBuf),
+    File(Source),
+    /// A further name of the file at another path.
+    HardLink(PathBuf),
+    /// Bytes that are made for this image.
+    Generated(Vec<u8>),
+}
+
+/// What kind of thing stands at a path of the image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EntryKind {
+    /// A directory.
+    Directory,
+    /// A symlink with this target.
+    Symlink(PathBuf),
+    /// A regular file, copied from this path on this machine.
+    File(PathBuf),
+    /// A further name of the file at this path in the image.
+    HardLink(PathBuf),
+    /// A regular file that was made for the image.
+    Generated,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Frame,
+    Library,
+    Program,
+}
+
+impl Entry {
+    /// The absolute path in the image.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What stands there.
+    pub fn kind(&self) -> EntryKind {
+        match &self.content {
+            Content::Directory => EntryKind::Directory,
+            Content::Link(target) => EntryKind::Symlink(target.clone()),
+            Content::File(source) => EntryKind::File(source.on_machine()),
+            Content::HardLink(target) => EntryKind::HardLink(target.clone()),
+            Content::Generated(_) => EntryKind::Generated,
+        }
+    }
+
+    /// The permission bits: 0755 for directories, programs and ELF files, 0644 for other files, 0777 for symlinks.
+    pub fn mode(&self) -> u32 {
+        match &self.content {
+            Content::Directory => 0o755,
+            Content::Link(_) => 0o777,
+            Content::File(source) if source.is_elf || source.stamp.mode & 0o111 != 0 => 0o755,
+            Content::HardLink(_) => 0o755,
+            Content::File(_) | Content::Generated(_) => 0o644,
+        }
+    }
+
+    /// The bytes of data that it adds to the image.
+    pub fn size(&self) -> u64 {
+        match &self.content {
+            Content::File(source) => source.stamp.size,
+            Content::Generated(bytes) => bytes.len() as u64,
+            Content::Directory | Content::Link(_) | Content::HardLink(_) => 0,
+        }
+    }
+
+    /// Why it is in the image, in words.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    pub(crate) fn content(&self) -> &Content {
+        &self.content
+    }
+}
+
+/// The whole tree, in the order in which a layer holds it.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    entries: Vec<Entry>,
+}
+
+impl Tree {
+    /// The tree of these programs and what they need.
+    pub(crate) fn of(closures: &[Closure]) -> Result<Tree, Cause> {
+        let mut draft = Draft::default();
+        closures.iter().for_each(|closure| draft.add_links(closure));
+        closures.iter().for_each(|closure| draft.add_rest(closure));
+        draft.add_loader_caches(closures);
+        draft.finish()
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+}
+
+/// A tree in the making. Links come first, so that whatever goes through one lands where it leads.
+#[derive(Default)]
+struct Draft {
+    links: BTreeMap<PathBuf, Entry>,
+    // By bytes, in which a directory comes before what is in it.
+    entries: BTreeMap<OsString, Entry>,
+    conflicts: BTreeSet<String>,
+}
+
+impl Draft {
+    fn add_links(&mut self, closure: &Closure) {
+        for placed in closure.items() {
+            if let Item::Link { at, target } = &placed.item {
+                let reason = format!("a symlink on the way to what {} needs", shown(closure));
+                let entry = Entry::new(at, Content::Link(target.clone()), reason, Rank::Frame);
+                self.insert_link(entry);
+            }
+        }
+    }
+
+    fn insert_link(&mut self, entry: Entry) {
+        match self.links.get(&entry.path) {
+            Some(known) if !known.is_same(&entry) => self.conflict(&known.clone(), &entry),
+            _ => {
+                self.links.insert(entry.path.clone(), entry);
+            }
+        }
+    }
+
+    fn add_rest(&mut self, closure: &Closure) {
+        for placed in closure.items() {
+            let reason = || format!("a directory on the way to what {} needs", shown(closure));
+            match (&placed.item, &placed.file) {
+                (Item::Directory(at), _) => {
+                    let entry = Entry::new(at, Content::Directory, reason(), Rank::Frame);
+                    self.insert(entry);
+                }
+                (Item::File { at, .. }, Some((source, role))) => {
+                    let (reason, rank) = match role {
+                        FileRole::Program => ("the program".to_owned(), Rank::Program),
+                        FileRole::Library { reason } => (reason.clone(), Rank::Library),
+                    };
+                    self.insert(Entry::new(at, Content::File(source.clone()), reason, rank));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The cache holds just what the loader would not find in its builtin directories.
+    fn add_loader_caches(&mut self, closures: &[Closure]) {
+        let mut caches: BTreeMap<&Path, (&LoaderCache, BTreeSet<(&[u8], &[u8])>)> = BTreeMap::new();
+        for cache in closures.iter().filter_map(Closure::loader_cache) {
+            let wanted = cache.found.iter().filter(|(name, path)| !self.is_builtin(cache, name, path));
+            let wanted = wanted.map(|(name, path)| (name.as_bytes(), path.as_os_str().as_bytes()));
+            caches.entry(&cache.path).or_insert((cache, BTreeSet::new())).1.extend(wanted);
+        }
+        let written: Vec<Entry> = caches
+            .into_iter()
+            .filter(|(_, (_, libraries))| !libraries.is_empty())
+            .map(|(path, (cache, libraries))| {
+                let libraries: Vec<_> = libraries.into_iter().collect();
+                let bytes = write_ld_cache(&libraries, cache.machine);
+                let reason = "the loader's cache, for libraries outside its builtin directories";
+                Entry::new(path, Content::Generated(bytes), reason.to_owned(), Rank::Library)
+            })
+            .collect();
+        written.into_iter().for_each(|entry| self.insert(entry));
+    }
+
+    /// Whether the loader finds `path` under `name` in a builtin directory, before any other file.
+    fn is_builtin(&self, cache: &LoaderCache, name: &OsString, path: &Path) -> bool {
+        let first = cache.builtin.iter().map(|directory| self.resolve(&directory.join(name)));
+        let first = first.into_iter().find(|path| self.entries.contains_key(path.as_os_str()));
+        first.is_some_and(|first| first == self.resolve(path))
+    }
+
+    fn insert(&mut self, mut entry: Entry) {
+        entry.path = match entry.content {
+            Content::Directory => self.resolve(&entry.path),
+            _ => self.resolve_parent(&entry.path),
+        };
+        if entry.path == Path::new("/") {
+            return;
+        }
+        match self.links.get(&entry.path).cloned() {
+            Some(link) => self.conflict(&link, &entry),
+            None => self.insert_resolved(entry),
+        }
+    }
+
+    fn insert_resolved(&mut self, entry: Entry) {
+        match self.entries.get(entry.path.as_os_str()).cloned() {
+            Some(known) if !known.is_same(&entry) => self.conflict(&known, &entry),
+            // A program that is a library of another one stays a program.
+            Some(known) if known.rank >= entry.rank => {}
+            _ => {
+                self.entries.insert(entry.path.clone().into_os_string(), entry);
+            }
+        }
+    }
+
+    fn conflict(&mut self, known: &Entry, new: &Entry) {
+        self.conflicts.insert(format!(
+            "two different things would stand at {}: {} ({}), and {} ({})",
+            printable(&new.path),
+            known.in_words(),
+            known.reason,
+            new.in_words(),
+            new.reason,
+        ));
+    }
+
+    fn resolve_parent(&self, path: &Path) -> PathBuf {
+        match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) => self.resolve(parent).join(name),
+            _ => path.to_owned(),
+        }
+    }
+
+    /// Where a path leads through the links of this tree.
+    fn resolve(&self, path: &Path) -> PathBuf {
+        let mut rest: Vec<PathBuf> = Vec::new();
+        push_components(&mut rest, path);
+        let mut real = PathBuf::from("/");
+        let mut crossed = 0;
+        while let Some(component) = rest.pop() {
+            if component.as_os_str() == ".." {
+                real.pop();
+                continue;
+            }
+            let next = real.join(component);
+            match self.links.get(&next).map(|link| &link.content) {
+                Some(Content::Link(target)) if crossed < MAX_LINKS => {
+                    crossed += 1;
+                    if target.is_absolute() {
+                        real = PathBuf::from("/");
+                    }
+                    push_components(&mut rest, target);
+                }
+                _ => real = next,
+            }
+        }
+        real
+    }
+
+    fn finish(mut self) -> Result<Tree, Cause> {
+        for mut link in self.links.values().cloned().collect::<Vec<_>>() {
+            link.path = self.resolve_parent(&link.path);
+            self.insert_resolved(link);
+        }
+        self.add_parents();
+        if !self.conflicts.is_empty() {
+            return Err(Cause::Conflict(self.conflicts.into_iter().collect()));
+        }
+        let mut entries: Vec<Entry> = self.entries.into_values().collect();
+        join_hard_links(&mut entries);
+        entries.sort_by_key(|entry| entry.rank);
+        Ok(Tree { entries })
+    }
+
+    fn add_parents(&mut self) {
+        let paths: Vec<PathBuf> = self.entries.values().map(|entry| entry.path.clone()).collect();
+        let parents: BTreeSet<&Path> = paths.iter().flat_map(|path| path.ancestors().skip(1)).collect();
+        for parent in parents {
+            let reason = "holds what is in it".to_owned();
+            self.insert(Entry::new(parent, Content::Directory, reason, Rank::Frame));
+        }
+    }
+}
+
+/// The kernel's own limit (path_resolution(7)).
+const MAX_LINKS: usize = 40;
+
+fn push_components(rest: &mut Vec<PathBuf>, path: &Path) {
+    let components = path.components().rev().filter_map(|component| match component {
+        Component::Normal(name) => Some(PathBuf::from(name)),
+        Component::ParentDir => Some(PathBuf::from("..")),
+        _ => None,
+    });
+    rest.extend(components);
+}
+
+impl Entry {
+    fn new(path: &Path, content: Content, reason: String, rank: Rank) -> Self {
+        Entry { path: path.to_owned(), content, reason, rank }
+    }
+
+    fn is_same(&self, other: &Entry) -> bool {
+        match (&self.content, &other.content) {
+            (Content::Directory, Content::Directory) => true,
+            (Content::Link(one), Content::Link(two)) => one == two,
+            (Content::File(one), Content::File(two)) => one.stamp.id == two.stamp.id,
+            (Content::Generated(one), Content::Generated(two)) => one == two,
+            _ => false,
+        }
+    }
+
+    fn in_words(&self) -> String {
+        match &self.content {
+            Content::Directory => "a directory".to_owned(),
+            Content::Link(target) => format!("a symlink to {}", printable(target)),
+            Content::File(source) => printable(&source.on_machine()).to_string(),
+            Content::HardLink(target) => format!("a hard link to {}", printable(target)),
+            Content::Generated(_) => "a generated file".to_owned(),
+        }
+    }
+}
+
+fn shown(closure: &Closure) -> String {
+    printable(closure.program().path()).to_string()
+}
+
+/// Names of one file become hard links to the bytewise first. All of them go where the last of them belongs, for the
+/// first must come before the others.
+fn join_hard_links(entries: &mut [Entry]) {
+    let mut names: HashMap<FileId, Vec<usize>> = HashMap::new();
+    for (index, entry) in entries.iter().enumerate() {
+        if let Content::File(source) = &entry.content {
+            names.entry(source.stamp.id).or_default().push(index);
+        }
+    }
+    for names in names.into_values().filter(|names| names.len() > 1) {
+        let first = entries[names[0]].path.clone();
+        let rank = names.iter().map(|&name| entries[name].rank).max().unwrap_or(Rank::Library);
+        names.iter().for_each(|&name| entries[name].rank = rank);
+        names[1..].iter().for_each(|&name| entries[name].content = Content::HardLink(first.clone()));
+    }
+}
