@@ -21,8 +21,8 @@ use dynamic::Dynamic;
 use reader::Reader;
 use segments::Segments;
 
-pub use machine::{ByteOrder, Class, Machine};
 pub(crate) use machine::glibc;
+pub use machine::{ByteOrder, Class, Machine};
 pub(crate) use reader::ReadAt;
 
 /// What an ELF executable or shared object says about itself (elf(5)).
@@ -170,10 +170,7 @@ impl Elf {
 
     /// The names of its `DT_NEEDED` entries, in their order.
     pub fn needed(&self) -> impl Iterator<Item = &OsStr> {
-        self.dependencies
-            .iter()
-            .filter(|dependency| dependency.kind == DependencyKind::Needed)
-            .map(Dependency::name)
+        self.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Needed).map(Dependency::name)
     }
 
     /// Everything that makes the loader load another object, in the order of the dynamic section.
@@ -223,12 +220,14 @@ impl Elf {
     }
 }
 
-/// The read-only parts of a file, those without code first: what holds a loader's strings.
+/// Where a loader's strings can be: the read-only parts of the file without code, or where there are none, with it.
 pub(crate) fn read_only_parts<R: ReadAt + ?Sized>(source: &R, len: u64) -> Result<Vec<(u64, u64)>, Cause> {
     let segments = Segments::read(&mut Reader::new(source, len))?;
-    let mut loads: Vec<_> = segments.loads().filter(|load| load.p_flags & PF_W == 0).collect();
-    loads.sort_by_key(|load| load.p_flags & PF_X);
-    Ok(loads.iter().map(|load| (load.p_offset, load.p_filesz)).collect())
+    // Older linkers put the headers, the code and the read-only data into one segment.
+    let has_data = segments.loads().filter(|load| load.p_flags & (PF_W | PF_X) == 0).count() > 1;
+    let unwanted = if has_data { PF_W | PF_X } else { PF_W };
+    let parts = segments.loads().filter(|load| load.p_flags & unwanted == 0);
+    Ok(parts.map(|load| (load.p_offset, load.p_filesz)).collect())
 }
 
 fn kind_of(e_type: u16) -> Result<ElfKind, Cause> {

@@ -25,9 +25,9 @@ use place::{Layout, ProgramPlace};
 use search::{Anchor, FileTree, Found, Place};
 
 pub use closure::{Closure, Object, Request};
-pub use loader::Libc;
-pub(crate) use closure::{FileRole, LoaderCache, Source};
+pub(crate) use closure::{LoaderCache, Source};
 pub(crate) use ld_cache::write as write_ld_cache;
+pub use loader::Libc;
 pub(crate) use place::Item;
 
 /// Bytes of an ld.so.cache that are believed; one of 10,000 libraries has about 1 MiB.
@@ -165,29 +165,19 @@ impl Work<'_> {
 
     /// The program, by its path in the root where it lies in there.
     fn open_program(&self, files: &Files<'_>, path: PathBuf, name: &OsStr) -> Result<Loaded, Cause> {
-        let spot = Spot { world: World::Machine, path };
-        let opened = files.open(&spot).map_err(Fault::into_cause)?;
-        let (place, opened) = match self.in_root(&opened.walk.real, &spot.path) {
-            Some(path) => {
-                let place = Place::fixed(path);
-                let opened = files.open(&place.spot).map_err(Fault::into_cause)?;
-                (place, opened)
-            }
-            None => (Place { spot, anchor: Anchor::Fixed }, opened),
-        };
+        let world = if self.root.is_host() { World::Root } else { World::Machine };
+        let mut place = Place { spot: Spot { world, path }, anchor: Anchor::Fixed };
+        let mut opened = files.open(&place.spot).map_err(Fault::into_cause)?;
+        if let Ok(rest) = opened.walk.real.strip_prefix(self.root.real_directory())
+            && !self.root.is_host()
+        {
+            place = Place::fixed(Path::new("/").join(rest));
+            opened = files.open(&place.spot).map_err(Fault::into_cause)?;
+        }
         let elf = opened.parsed.elf.as_ref().map_err(Cause::restated)?.clone();
         elf.check_program()?;
         let origins = self.origins(&place.spot, &opened.walk.real);
         Ok(Loaded::new(name.to_owned(), Found { place, rule: Rule::Requested, opened }, elf, origins))
-    }
-
-    /// The path in the root of a file of this machine, which was given as `path` and is at `real`.
-    fn in_root(&self, real: &Path, path: &Path) -> Option<PathBuf> {
-        if self.root.is_host() {
-            return Some(path.to_owned());
-        }
-        let rest = real.strip_prefix(self.root.real_directory()).ok()?;
-        Some(Path::new("/").join(rest))
     }
 
     /// `$ORIGIN` is of the real file (ld.so(8)). A program from outside the root has its libraries beside it, or in
@@ -252,8 +242,7 @@ impl Work<'_> {
     ) -> Run {
         let byte_order = program.elf.byte_order();
         let cache = files.read(&build.cache, MAX_CACHE).ok().and_then(|bytes| LdCache::parse(bytes, byte_order));
-        let start =
-            Start { tree: files, build: &build, cache, library_path: self.library_path.as_slice().into() };
+        let start = Start { tree: files, build: &build, cache, library_path: self.library_path.as_slice().into() };
         // An interpreter that could not be read was refused before.
         let elf = interpreter.opened.parsed.elf.as_ref().map_or_else(|_| program.elf.clone(), Arc::clone);
         let interpreter = Loaded::new(name, interpreter, elf, Vec::new());
@@ -321,8 +310,7 @@ struct Run {
 
 impl Run {
     fn without_loader(program: Loaded) -> Run {
-        let loading =
-            Loading { objects: vec![program], order: vec![0], not_found: Vec::new(), relative: Vec::new() };
+        let loading = Loading { objects: vec![program], order: vec![0], not_found: Vec::new(), relative: Vec::new() };
         Run { loading, libc: None, build: None }
     }
 }
@@ -378,10 +366,13 @@ fn findings(loading: &Loading, layout: &Layout, build: Option<&GlibcBuild>) -> V
 
 fn build_path(object: &Loaded, builtin: &[PathBuf]) -> Option<Finding> {
     let path = &object.place.spot.path;
-    let from_file = matches!(object.rule, Rule::Rpath | Rule::Runpath | Rule::Path);
+    let is_from_file = matches!(object.rule, Rule::Rpath | Rule::Runpath | Rule::Path);
+    if !is_from_file || object.place.anchor != Anchor::Fixed {
+        return None;
+    }
     let is_of_system = SYSTEM_DIRECTORIES.iter().any(|directory| path.starts_with(directory))
         || builtin.iter().any(|directory| path.starts_with(directory));
-    if !from_file || object.place.anchor != Anchor::Fixed || is_of_system {
+    if is_of_system {
         return None;
     }
     let shown = crate::text::printable(path).to_string();

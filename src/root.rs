@@ -6,7 +6,7 @@
 mod walk;
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -32,8 +32,11 @@ pub(crate) struct Root {
     real: PathBuf,
     handle: OwnedFd,
     /// Handles by path in this root, all symlinks resolved.
-    handles: Mutex<HashMap<PathBuf, Arc<OwnedFd>>>,
+    handles: Mutex<Handles>,
 }
+
+// Hashing an OsStr is hashing bytes; hashing a Path is parsing it.
+type Handles = HashMap<OsString, Arc<OwnedFd>>;
 
 /// What tells one file from another, and one state of a file from the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,9 +146,7 @@ impl Root {
 
     /// The status of `name` in the real directory `parent`, links not followed.
     fn status(&self, parent: &Path, name: &OsStr) -> Result<Stat, Fault> {
-        self.in_directory(parent, |directory| {
-            Ok(rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?)
-        })
+        self.in_directory(parent, |directory| Ok(rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?))
     }
 
     /// The target of the symlink `name` in the real directory `parent`.
@@ -156,11 +157,7 @@ impl Root {
         })
     }
 
-    fn in_directory<T>(
-        &self,
-        real: &Path,
-        work: impl FnOnce(BorrowedFd<'_>) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
+    fn in_directory<T>(&self, real: &Path, work: impl FnOnce(BorrowedFd<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
         match self.handle_of(real)? {
             Some(handle) => work(handle.as_fd()),
             None => work(self.handle.as_fd()),
@@ -170,22 +167,21 @@ impl Root {
     /// The handle of a real directory; `None` for the root itself.
     fn handle_of(&self, real: &Path) -> Result<Option<Arc<OwnedFd>>, Fault> {
         let Ok((parent, name)) = split(real) else { return Ok(None) };
-        if let Some(handle) = self.lock().get(real) {
+        if let Some(handle) = self.lock().get(real.as_os_str()) {
             return Ok(Some(handle.clone()));
         }
-        let handle = self.in_directory(parent, |directory| {
-            Ok(rustix::fs::openat(directory, name, DIRECTORY, Mode::empty())?)
-        })?;
+        let handle =
+            self.in_directory(parent, |directory| Ok(rustix::fs::openat(directory, name, DIRECTORY, Mode::empty())?))?;
         let handle = Arc::new(handle);
         let mut handles = self.lock();
         if handles.len() >= HANDLES {
             handles.clear();
         }
-        handles.insert(real.to_owned(), handle.clone());
+        handles.insert(real.as_os_str().to_owned(), handle.clone());
         Ok(Some(handle))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, Arc<OwnedFd>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Handles> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -193,11 +189,8 @@ impl Root {
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Never blocks on a FIFO, and never makes a terminal the controlling one.
-const REGULAR: OFlags = OFlags::RDONLY
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::NONBLOCK)
-    .union(OFlags::NOCTTY)
-    .union(OFlags::CLOEXEC);
+const REGULAR: OFlags =
+    OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 fn open_regular(directory: BorrowedFd<'_>, name: &OsStr) -> Result<Input, Fault> {
     let file = rustix::fs::openat(directory, name, REGULAR, Mode::empty())?;
@@ -219,9 +212,14 @@ fn expect_regular_type(kind: FileType) -> Result<(), Fault> {
     }
 }
 
-/// The directory and the last name of an absolute path; an error for `/` itself.
+/// The directory and the last name of an absolute path; an error where it ends in no name, as `/` does.
 fn split(path: &Path) -> Result<(&Path, &OsStr), Fault> {
-    path.parent().zip(path.file_name()).ok_or(Fault::Directory)
+    let bytes = path.as_os_str().as_bytes();
+    let slash = memchr::memrchr(b'/', bytes).ok_or(Fault::Directory)?;
+    match &bytes[slash + 1..] {
+        b"" | b"." | b".." => Err(Fault::Directory),
+        name => Ok((Path::new(OsStr::from_bytes(&bytes[..slash.max(1)])), OsStr::from_bytes(name))),
+    }
 }
 
 impl Stamp {

@@ -216,12 +216,9 @@ impl Display for Missing {
 }
 
 fn fmt_attempts(f: &mut Formatter<'_>, tried: &[Attempt]) -> fmt::Result {
-    let rows: Vec<[String; 3]> = tried
-        .iter()
-        .map(|a| [printable(&a.path).to_string(), a.rule_in_words(), a.reason_in_words()])
-        .collect();
+    let rows: Vec<[String; 3]> =
+        tried.iter().map(|a| [printable(&a.path).to_string(), a.rule_in_words(), a.reason_in_words()]).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let (paths, rules) = (width(0), width(1));
-    rows.iter()
-        .try_for_each(|[path, rule, reason]| write!(f, "\n  {path:paths$}  {rule:rules$}  {reason}"))
+    rows.iter().try_for_each(|[path, rule, reason]| write!(f, "\n  {path:paths$}  {rule:rules$}  {reason}"))
 }

@@ -1,14 +1,15 @@
 //! The image's file tree: what stands at each path, in one order, with no conflict.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use crate::collect::{Closure, FileRole, Item, LoaderCache, Source, write_ld_cache};
+use crate::collect::{Closure, Item, LoaderCache, Object, Source, write_ld_cache};
 use crate::error::Cause;
 use crate::root::FileId;
 use crate::text::printable;
+use crate::trace::Rule;
 
 /// One path of the image.
 #[derive(Clone, Debug)]
@@ -126,7 +127,7 @@ impl Tree {
 /// A tree in the making. Links come first, so that whatever goes through one lands where it leads.
 #[derive(Default)]
 struct Draft {
-    links: BTreeMap<PathBuf, Entry>,
+    links: BTreeMap<OsString, Entry>,
     // By bytes, in which a directory comes before what is in it.
     entries: BTreeMap<OsString, Entry>,
     conflicts: BTreeSet<String>,
@@ -134,40 +135,38 @@ struct Draft {
 
 impl Draft {
     fn add_links(&mut self, closure: &Closure) {
-        for placed in closure.items() {
-            if let Item::Link { at, target } = &placed.item {
+        for item in closure.items() {
+            if let Item::Link { at, target } = item {
                 let reason = format!("a symlink on the way to what {} needs", shown(closure));
-                let entry = Entry::new(at, Content::Link(target.clone()), reason, Rank::Frame);
-                self.insert_link(entry);
+                self.insert_link(Entry::new(at, Content::Link(target.clone()), reason, Rank::Frame));
             }
         }
     }
 
     fn insert_link(&mut self, entry: Entry) {
-        match self.links.get(&entry.path) {
+        match self.links.get(entry.path.as_os_str()) {
             Some(known) if !known.is_same(&entry) => self.conflict(&known.clone(), &entry),
-            _ => {
-                self.links.insert(entry.path.clone(), entry);
+            Some(_) => {}
+            None => {
+                self.links.insert(entry.path.clone().into_os_string(), entry);
             }
         }
     }
 
     fn add_rest(&mut self, closure: &Closure) {
-        for placed in closure.items() {
-            let reason = || format!("a directory on the way to what {} needs", shown(closure));
-            match (&placed.item, &placed.file) {
-                (Item::Directory(at), _) => {
-                    let entry = Entry::new(at, Content::Directory, reason(), Rank::Frame);
-                    self.insert(entry);
+        for item in closure.items() {
+            match item {
+                Item::Directory(at) => {
+                    let reason = format!("a directory on the way to what {} needs", shown(closure));
+                    self.insert(Entry::new(at, Content::Directory, reason, Rank::Frame));
                 }
-                (Item::File { at, .. }, Some((source, role))) => {
-                    let (reason, rank) = match role {
-                        FileRole::Program => ("the program".to_owned(), Rank::Program),
-                        FileRole::Library { reason } => (reason.clone(), Rank::Library),
-                    };
-                    self.insert(Entry::new(at, Content::File(source.clone()), reason, rank));
+                Item::File { at, object } => {
+                    let rank = if *object == 0 { Rank::Program } else { Rank::Library };
+                    let object = closure.object(*object);
+                    let content = Content::File(object.file_source().clone());
+                    self.insert(Entry::new(at, content, reason(object), rank));
                 }
-                _ => {}
+                Item::Link { .. } => {}
             }
         }
     }
@@ -208,15 +207,15 @@ impl Draft {
         if entry.path == Path::new("/") {
             return;
         }
-        match self.links.get(&entry.path).cloned() {
-            Some(link) => self.conflict(&link, &entry),
+        match self.links.get(entry.path.as_os_str()) {
+            Some(link) => self.conflict(&link.clone(), &entry),
             None => self.insert_resolved(entry),
         }
     }
 
     fn insert_resolved(&mut self, entry: Entry) {
-        match self.entries.get(entry.path.as_os_str()).cloned() {
-            Some(known) if !known.is_same(&entry) => self.conflict(&known, &entry),
+        match self.entries.get(entry.path.as_os_str()) {
+            Some(known) if !known.is_same(&entry) => self.conflict(&known.clone(), &entry),
             // A program that is a library of another one stays a program.
             Some(known) if known.rank >= entry.rank => {}
             _ => {
@@ -245,6 +244,9 @@ impl Draft {
 
     /// Where a path leads through the links of this tree.
     fn resolve(&self, path: &Path) -> PathBuf {
+        if self.is_resolved(path) {
+            return path.to_owned();
+        }
         let mut rest: Vec<PathBuf> = Vec::new();
         push_components(&mut rest, path);
         let mut real = PathBuf::from("/");
@@ -255,7 +257,7 @@ impl Draft {
                 continue;
             }
             let next = real.join(component);
-            match self.links.get(&next).map(|link| &link.content) {
+            match self.links.get(next.as_os_str()).map(|link| &link.content) {
                 Some(Content::Link(target)) if crossed < MAX_LINKS => {
                     crossed += 1;
                     if target.is_absolute() {
@@ -267,6 +269,14 @@ impl Draft {
             }
         }
         real
+    }
+
+    /// Most paths come from a walk that resolved them.
+    fn is_resolved(&self, path: &Path) -> bool {
+        let bytes = path.as_os_str().as_bytes();
+        let ends = memchr::memchr_iter(b'/', bytes).skip(1).chain([bytes.len()]);
+        let mut prefixes = ends.map(|end| OsStr::from_bytes(&bytes[..end]));
+        memchr::memmem::find(bytes, b"/..").is_none() && !prefixes.any(|prefix| self.links.contains_key(prefix))
     }
 
     fn finish(mut self) -> Result<Tree, Cause> {
@@ -285,11 +295,18 @@ impl Draft {
     }
 
     fn add_parents(&mut self) {
-        let paths: Vec<PathBuf> = self.entries.values().map(|entry| entry.path.clone()).collect();
-        let parents: BTreeSet<&Path> = paths.iter().flat_map(|path| path.ancestors().skip(1)).collect();
+        let mut parents: BTreeSet<OsString> = BTreeSet::new();
+        for entry in self.entries.values() {
+            for parent in entry.path.ancestors().skip(1) {
+                // Whatever is above a directory that is known was added with it.
+                if !parents.insert(parent.as_os_str().to_owned()) {
+                    break;
+                }
+            }
+        }
         for parent in parents {
             let reason = "holds what is in it".to_owned();
-            self.insert(Entry::new(parent, Content::Directory, reason, Rank::Frame));
+            self.insert(Entry::new(Path::new(&parent), Content::Directory, reason, Rank::Frame));
         }
     }
 }
@@ -329,6 +346,15 @@ impl Entry {
             Content::HardLink(target) => format!("a hard link to {}", printable(target)),
             Content::Generated(_) => "a generated file".to_owned(),
         }
+    }
+}
+
+fn reason(object: &Object) -> String {
+    let by = object.needed_by().next().map(|path| printable(path).to_string()).unwrap_or_default();
+    match object.found_by() {
+        Rule::Requested => "the program".to_owned(),
+        Rule::Interpreter => format!("the interpreter of {by}"),
+        rule => format!("{} needed by {by}, found by {}", printable(object.name()), rule.code()),
     }
 }
 

@@ -3,9 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-use goblin::elf::dynamic::{
-    DT_FLAGS_1, DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, Dyn,
-};
+use goblin::elf::dynamic::{DT_FLAGS_1, DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, Dyn};
 use goblin::elf::program_header::{PT_DYNAMIC, ProgramHeader};
 use scroll::Pread;
 use scroll::ctx::SizeWith;
@@ -116,9 +114,7 @@ impl Strings {
         if wanted.clone().count() > MAX_NEEDED {
             return Err(Cause::malformed(format!("it needs more than {MAX_NEEDED} libraries, which is the limit")));
         }
-        wanted
-            .map(|(kind, at)| Ok(Dependency { kind, name: self.get(at, kind.tag(), MAX_NAME, reader)? }))
-            .collect()
+        wanted.map(|(kind, at)| Ok(Dependency { kind, name: self.get(at, kind.tag(), MAX_NAME, reader)? })).collect()
     }
 
     fn get<R: ReadAt + ?Sized>(

@@ -43,13 +43,29 @@ impl ReadAt for [u8] {
 pub(crate) struct Reader<'a, R: ?Sized> {
     source: &'a R,
     len: u64,
-    window: Vec<u8>,
+    /// The start of the file, where the headers are, and often the strings as well.
+    head: Window,
+    /// What was read last elsewhere.
+    last: Window,
+}
+
+/// Bytes of the file from `start` on.
+#[derive(Default)]
+struct Window {
     start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    fn get(&self, offset: u64, size: usize) -> Option<&[u8]> {
+        let at = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        self.bytes.get(at..at.checked_add(size)?)
+    }
 }
 
 impl<'a, R: ReadAt + ?Sized> Reader<'a, R> {
     pub(crate) fn new(source: &'a R, len: u64) -> Self {
-        Reader { source, len, window: Vec::new(), start: 0 }
+        Reader { source, len, head: Window::default(), last: Window::default() }
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -59,7 +75,7 @@ impl<'a, R: ReadAt + ?Sized> Reader<'a, R> {
     /// The `size` bytes at `offset`; `what` names them where the file ends too early.
     pub(crate) fn bytes(&mut self, offset: u64, size: usize, what: &str) -> Result<&[u8], Cause> {
         match self.up_to(offset, size)? {
-            Some(bytes) if bytes.len() == size => Ok(bytes),
+            bytes if bytes.len() == size => Ok(bytes),
             _ => Err(Cause::malformed(format!("the file ends within its {what}"))),
         }
     }
@@ -69,7 +85,7 @@ impl<'a, R: ReadAt + ?Sized> Reader<'a, R> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut size = 64.min(limit);
         loop {
-            let Some(bytes) = self.up_to(offset, size)? else { return Ok(None) };
+            let bytes = self.up_to(offset, size)?;
             if let Some(end) = memchr::memchr(0, bytes) {
                 return Ok(Some(bytes[..end].to_vec()));
             }
@@ -80,30 +96,24 @@ impl<'a, R: ReadAt + ?Sized> Reader<'a, R> {
         }
     }
 
-    /// Up to `size` bytes at `offset`, fewer at the end of the file; `None` beyond it.
-    fn up_to(&mut self, offset: u64, size: usize) -> Result<Option<&[u8]>, Cause> {
-        if offset >= self.len {
-            return Ok(None);
-        }
-        let size = size.min(usize::try_from(self.len - offset).unwrap_or(usize::MAX));
-        if !self.holds(offset, size) {
+    /// Up to `size` bytes at `offset`; fewer at the end of the file.
+    fn up_to(&mut self, offset: u64, size: usize) -> Result<&[u8], Cause> {
+        let rest = self.len.saturating_sub(offset);
+        let size = size.min(usize::try_from(rest).unwrap_or(usize::MAX));
+        if self.head.get(offset, size).is_none() && self.last.get(offset, size).is_none() {
             self.fetch(offset, size)?;
         }
-        let at = usize::try_from(offset - self.start).unwrap_or(usize::MAX);
-        Ok(self.window.get(at..at + size.min(self.window.len().saturating_sub(at))))
-    }
-
-    fn holds(&self, offset: u64, size: usize) -> bool {
-        offset >= self.start && offset + size as u64 <= self.start + self.window.len() as u64
+        Ok(self.head.get(offset, size).or_else(|| self.last.get(offset, size)).unwrap_or_default())
     }
 
     fn fetch(&mut self, offset: u64, size: usize) -> Result<(), Cause> {
-        let size = size.max(WINDOW).min(usize::try_from(self.len - offset).unwrap_or(usize::MAX));
-        self.window.clear();
-        self.window.resize(size, 0);
-        let filled = self.source.read_at(&mut self.window, offset).map_err(Cause::Io)?;
-        self.window.truncate(filled);
-        self.start = offset;
+        let rest = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let window = if offset == 0 { &mut self.head } else { &mut self.last };
+        window.start = offset;
+        window.bytes.clear();
+        window.bytes.resize(size.max(WINDOW).min(rest), 0);
+        let filled = self.source.read_at(&mut window.bytes, offset).map_err(Cause::Io)?;
+        window.bytes.truncate(filled);
         Ok(())
     }
 }

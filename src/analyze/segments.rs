@@ -138,9 +138,7 @@ fn read_headers<R: ReadAt + ?Sized>(
         return Err(Cause::malformed(format!("e_phentsize is {}; it must be {size}", header.e_phentsize)));
     }
     if count > MAX_PROGRAM_HEADERS {
-        return Err(Cause::malformed(format!(
-            "it has {count} program headers; the limit is {MAX_PROGRAM_HEADERS}"
-        )));
+        return Err(Cause::malformed(format!("it has {count} program headers; the limit is {MAX_PROGRAM_HEADERS}")));
     }
     let bytes = reader.bytes(header.e_phoff, count * size, "program headers")?;
     (0..count).map(|at| bytes.pread_with(at * size, ctx).map_err(unreadable)).collect()

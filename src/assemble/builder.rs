@@ -275,7 +275,8 @@ impl ImageBuilder {
         for (closure, binary) in closures.iter().zip(&self.binaries) {
             let machine = closure.program().elf().machine();
             let architecture = machine.architecture().ok_or_else(|| {
-                Cause::Unsupported(format!("no image can be made for its machine ({})", machine.name())).on(PACK, binary)
+                Cause::Unsupported(format!("no image can be made for its machine ({})", machine.name()))
+                    .on(PACK, binary)
             })?;
             architectures.push((architecture, binary));
         }
@@ -340,8 +341,7 @@ fn copy_line(closures: &[Closure]) -> String {
     if paths.iter().any(|path| path.parent() != Some(directory)) {
         return "COPY rootfs/ /".to_owned();
     }
-    let names: Vec<String> =
-        paths.iter().filter_map(|path| Some(printable(path.file_name()?).to_string())).collect();
+    let names: Vec<String> = paths.iter().filter_map(|path| Some(printable(path.file_name()?).to_string())).collect();
     let slash = if directory == Path::new("/") { "" } else { "/" };
     format!("COPY {} {}{slash}", names.join(" "), printable(directory))
 }

@@ -57,9 +57,7 @@ impl Compression {
                 let level = level.map_err(|_| io::Error::other("libdeflate refused the level"))?;
                 Some(Compressor::Gzip(Deflater::new(level)))
             }
-            Compression::Zstd(level) => {
-                Some(Compressor::Zstd(zstd::bulk::Compressor::new(i32::from(level))?))
-            }
+            Compression::Zstd(level) => Some(Compressor::Zstd(zstd::bulk::Compressor::new(i32::from(level))?)),
         })
     }
 }
@@ -121,9 +119,9 @@ impl Compressor {
             out.resize(bound, 0);
         }
         match self {
-            Compressor::Gzip(deflater) => deflater
-                .gzip_compress(piece, out)
-                .map_err(|_| io::Error::other("libdeflate ran out of its own bound")),
+            Compressor::Gzip(deflater) => {
+                deflater.gzip_compress(piece, out).map_err(|_| io::Error::other("libdeflate ran out of its own bound"))
+            }
             Compressor::Zstd(compressor) => compressor.compress_to_buffer(piece, out.as_mut_slice()),
         }
     }

@@ -150,8 +150,7 @@ pub(crate) fn index(descriptors: &[Value]) -> Result<String> {
 
 fn descriptor(media_type: &str, hashed: &Hashed, annotations: HashMap<String, String>) -> Result<Descriptor> {
     let digest: Digest = hashed.digest().parse().map_err(unwritable)?;
-    let builder =
-        DescriptorBuilder::default().media_type(MediaType::from(media_type)).digest(digest).size(hashed.size);
+    let builder = DescriptorBuilder::default().media_type(MediaType::from(media_type)).digest(digest).size(hashed.size);
     let builder = if annotations.is_empty() { builder } else { builder.annotations(annotations) };
     builder.build().map_err(unwritable)
 }

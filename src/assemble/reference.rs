@@ -25,7 +25,9 @@ impl Reference {
         let (name, tag) = split_tag(text);
         let (domain, path) = split_domain(name);
         if !is_tag(tag) {
-            return refuse("a tag has letters, digits, `_`, `.` and `-`, at most 128, and begins with none of the last two");
+            return refuse(
+                "a tag has letters, digits, `_`, `.` and `-`, at most 128, and begins with none of the last two",
+            );
         }
         if !is_domain(domain) {
             return refuse("its registry is no host name");
@@ -137,9 +139,22 @@ mod tests {
     #[test]
     fn names_that_no_registry_takes_are_refused() {
         let long = "a".repeat(300);
-        for text in
-            ["", ":x", "Hello", "a//b", "a/", "-a", "a..b", "a___b", "a:", "a:-x", "a@sha256:00", "a b", "x.y:z/a", &long]
-        {
+        for text in [
+            "",
+            ":x",
+            "Hello",
+            "a//b",
+            "a/",
+            "-a",
+            "a..b",
+            "a___b",
+            "a:",
+            "a:-x",
+            "a@sha256:00",
+            "a b",
+            "x.y:z/a",
+            &long,
+        ] {
             assert!(Reference::parse(text).is_err(), "{text}");
         }
     }

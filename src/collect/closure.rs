@@ -1,15 +1,15 @@
 //! The finished closure.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::files::World;
-use super::glibc::{Loaded, Loading};
+use super::Collector;
+use super::files::{Opened, Spot, World};
+use super::glibc::Loading;
 use super::loader::{GlibcBuild, Libc};
 use super::place::{Item, Layout};
-use super::{Collector, Opened};
 use crate::analyze::{DependencyKind, Elf, Machine};
 use crate::error::Result;
 use crate::finding::Finding;
@@ -26,7 +26,7 @@ pub struct Closure {
     findings: Vec<Finding>,
     libc: Option<Libc>,
     is_foreign: bool,
-    items: Vec<PlacedItem>,
+    items: Vec<Item>,
     loader_cache: Option<LoaderCache>,
 }
 
@@ -34,10 +34,10 @@ pub struct Closure {
 #[derive(Debug)]
 pub struct Object {
     name: OsString,
-    path: PathBuf,
+    path: Arc<Path>,
     opened: PathBuf,
     source: Source,
-    needed_by: Vec<PathBuf>,
+    needed_by: Vec<Arc<Path>>,
     found_by: Rule,
     elf: Arc<Elf>,
     requests: Vec<Request>,
@@ -54,7 +54,7 @@ pub struct Request {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Answer {
-    Object(PathBuf),
+    Object(Arc<Path>),
     Kernel,
     Missing,
 }
@@ -69,20 +69,6 @@ pub(crate) struct Source {
     pub(crate) is_elf: bool,
 }
 
-/// An item of the image, and the object that it is there for.
-#[derive(Clone, Debug)]
-pub(crate) struct PlacedItem {
-    pub(crate) item: Item,
-    pub(crate) file: Option<(Source, FileRole)>,
-}
-
-/// What a file of the image is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum FileRole {
-    Program,
-    Library { reason: String },
-}
-
 /// What the image's own ld.so.cache would have to say.
 #[derive(Clone, Debug)]
 pub(crate) struct LoaderCache {
@@ -90,7 +76,7 @@ pub(crate) struct LoaderCache {
     pub(crate) builtin: Vec<PathBuf>,
     pub(crate) machine: Machine,
     /// Names that were found through the cache, and the paths that it gave.
-    pub(crate) found: BTreeSet<(OsString, PathBuf)>,
+    pub(crate) found: Vec<(OsString, PathBuf)>,
 }
 
 pub(super) struct Parts {
@@ -146,7 +132,7 @@ impl Closure {
 
     /// The program or library at `path` in the image, as its loader opens it.
     pub fn object_at(&self, path: &Path) -> Option<&Object> {
-        std::iter::once(&self.program).chain(&self.objects).find(|object| object.path == path)
+        std::iter::once(&self.program).chain(&self.objects).find(|object| *object.path == *path)
     }
 
     /// Whether the program is for another machine, and nothing of its system is here.
@@ -154,8 +140,17 @@ impl Closure {
         self.is_foreign
     }
 
-    pub(crate) fn items(&self) -> &[PlacedItem] {
+    /// What must stand in the image. The numbers of its objects are those of [`Closure::object`].
+    pub(crate) fn items(&self) -> &[Item] {
         &self.items
+    }
+
+    /// The program is 0, the objects follow.
+    pub(crate) fn object(&self, number: usize) -> &Object {
+        match number.checked_sub(1) {
+            None => &self.program,
+            Some(index) => &self.objects[index],
+        }
     }
 
     pub(crate) fn loader_cache(&self) -> Option<&LoaderCache> {
@@ -195,8 +190,8 @@ impl Object {
     }
 
     /// The objects that name it, as paths in the image; empty for the program.
-    pub fn needed_by(&self) -> &[PathBuf] {
-        &self.needed_by
+    pub fn needed_by(&self) -> impl Iterator<Item = &Path> {
+        self.needed_by.iter().map(AsRef::as_ref)
     }
 
     /// The rule by which it was found first.
@@ -257,124 +252,95 @@ impl Source {
 
 /// Makes the public closure of what the loader's rules gave.
 pub(super) fn assemble(parts: Parts) -> Closure {
-    let sources = Sources { root_of: &parts.root_of };
-    let paths = &parts.layout.paths;
-    let needed_by = needed_by(&parts.loading, paths);
-    let object = |(index, loaded): (usize, &Loaded)| Object {
-        name: loaded.name.clone(),
-        path: paths[index].clone(),
-        opened: loaded.place.spot.path.clone(),
-        source: sources.of(loaded),
-        needed_by: needed_by[index].clone(),
-        found_by: loaded.rule,
-        elf: loaded.elf.clone(),
-        requests: requests(loaded, &parts),
+    let loader_cache = parts.build.as_ref().map(|build| loader_cache(&parts.loading, build));
+    let numbers = numbers(&parts.loading);
+    let Parts { loading, layout, missing, findings, is_foreign, libc, root_of, .. } = parts;
+    let paths: Vec<Arc<Path>> = layout.paths.into_iter().map(Arc::from).collect();
+    let needed_by = needed_by(&loading, &paths);
+    let not_found: HashSet<OsString> = loading.not_found.into_iter().map(|missing| missing.name).collect();
+    let mut objects: Vec<(usize, Object)> = Vec::with_capacity(paths.len());
+    for (index, (loaded, needed_by)) in loading.objects.into_iter().zip(needed_by).enumerate() {
+        let requests = loaded.requests.into_iter().map(|request| Request {
+            answer: match request.object {
+                Some(object) => Answer::Object(paths[object].clone()),
+                None if not_found.contains(&request.name) => Answer::Missing,
+                None => Answer::Kernel,
+            },
+            name: request.name,
+            kind: request.kind,
+            rule: request.rule,
+        });
+        let Spot { world, path: opened } = loaded.place.spot;
+        let root = root_of[usize::from(world == World::Machine)].clone();
+        let Opened { walk, parsed } = loaded.opened;
+        objects.push((
+            numbers[index],
+            Object {
+                requests: requests.collect(),
+                name: loaded.name,
+                path: paths[index].clone(),
+                opened,
+                source: Source { root, real: walk.real, stamp: parsed.stamp, is_elf: true },
+                needed_by,
+                found_by: loaded.rule,
+                elf: loaded.elf,
+            },
+        ));
+    }
+    objects.sort_by_key(|(number, _)| *number);
+    let mut objects: Vec<Object> = objects.into_iter().map(|(_, object)| object).collect();
+    let numbered = |item| match item {
+        Item::File { at, object } => Item::File { at, object: numbers[object] },
+        other => other,
     };
-    let mut objects: Vec<Object> = parts.loading.objects.iter().enumerate().map(object).collect();
-    let items = items(&parts, &objects);
-    let loader_cache = parts.build.as_ref().map(|build| loader_cache(&parts, build));
-    sort_in_load_order(&mut objects, &parts.loading.order);
     Closure {
         program: objects.remove(0),
         objects,
-        missing: parts.missing,
-        findings: parts.findings,
-        libc: parts.libc,
-        is_foreign: parts.is_foreign,
-        items,
+        missing,
+        findings,
+        libc,
+        is_foreign,
+        items: layout.items.into_iter().map(numbered).collect(),
         loader_cache,
     }
 }
 
 /// The program, its interpreter (which is there before anything is loaded), and the rest as it is loaded.
-fn sort_in_load_order(objects: &mut Vec<Object>, order: &[usize]) {
-    let mut rank = vec![0; objects.len()];
-    order.iter().enumerate().for_each(|(at, &index)| rank[index] = at + 2);
-    rank.iter_mut().take(2).enumerate().for_each(|(index, rank)| *rank = index);
-    let mut ranked: Vec<(usize, Object)> = rank.into_iter().zip(objects.drain(..)).collect();
-    ranked.sort_by_key(|(rank, _)| *rank);
-    objects.extend(ranked.into_iter().map(|(_, object)| object));
-}
-
-struct Sources<'a> {
-    root_of: &'a [Arc<Root>; 2],
-}
-
-impl Sources<'_> {
-    fn of(&self, loaded: &Loaded) -> Source {
-        let Opened { walk, parsed } = &loaded.opened;
-        let root = match loaded.place.spot.world {
-            World::Root => &self.root_of[0],
-            World::Machine => &self.root_of[1],
-        };
-        Source { root: root.clone(), real: walk.real.clone(), stamp: parsed.stamp, is_elf: true }
+fn numbers(loading: &Loading) -> Vec<usize> {
+    let mut numbers = vec![0; loading.objects.len()];
+    let rest = loading.order.iter().copied().filter(|&index| index > 1);
+    for (number, index) in [0, 1].into_iter().chain(rest).enumerate() {
+        if let Some(slot) = numbers.get_mut(index) {
+            *slot = number;
+        }
     }
+    numbers
 }
 
-fn needed_by(loading: &Loading, paths: &[PathBuf]) -> Vec<Vec<PathBuf>> {
-    let mut needed_by: Vec<Vec<PathBuf>> = vec![Vec::new(); paths.len()];
+fn needed_by(loading: &Loading, paths: &[Arc<Path>]) -> Vec<Vec<Arc<Path>>> {
+    let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); paths.len()];
     if let Some(interpreter) = needed_by.get_mut(1) {
-        interpreter.push(paths[0].clone());
+        interpreter.push(0);
     }
     for &index in &loading.order {
         for target in loading.objects[index].requests.iter().filter_map(|request| request.object) {
-            if !needed_by[target].contains(&paths[index]) {
-                needed_by[target].push(paths[index].clone());
+            // An object's requests come one behind the other, so it can only be the last.
+            if needed_by[target].last() != Some(&index) {
+                needed_by[target].push(index);
             }
         }
     }
-    needed_by
+    needed_by.into_iter().map(|by| by.into_iter().map(|index| paths[index].clone()).collect()).collect()
 }
 
-fn requests(loaded: &Loaded, parts: &Parts) -> Vec<Request> {
-    let is_missing = |name: &OsStr| parts.loading.not_found.iter().any(|missing| missing.name == name);
-    let request = |requested: &super::glibc::Requested| Request {
-        name: requested.name.clone(),
-        kind: requested.kind,
-        rule: requested.rule,
-        answer: match requested.object {
-            Some(object) => Answer::Object(parts.layout.paths[object].clone()),
-            None if is_missing(&requested.name) => Answer::Missing,
-            None => Answer::Kernel,
-        },
-    };
-    loaded.requests.iter().map(request).collect()
-}
-
-fn items(parts: &Parts, objects: &[Object]) -> Vec<PlacedItem> {
-    let placed = |item: &Item| {
-        let file = match item {
-            Item::File { object, .. } => {
-                let file = &objects[*object];
-                let role = if *object == 0 { FileRole::Program } else { role(file) };
-                Some((file.source.clone(), role))
-            }
-            Item::Directory(_) | Item::Link { .. } => None,
-        };
-        PlacedItem { item: item.clone(), file }
-    };
-    parts.layout.items.iter().map(placed).collect()
-}
-
-fn role(object: &Object) -> FileRole {
-    use crate::text::printable;
-    let by = object.needed_by.first().map(|path| printable(path).to_string()).unwrap_or_default();
-    let reason = match object.found_by {
-        Rule::Interpreter => format!("the interpreter of {by}"),
-        rule => format!("{} needed by {by}, found by {}", printable(&object.name), rule.code()),
-    };
-    FileRole::Library { reason }
-}
-
-fn loader_cache(parts: &Parts, build: &GlibcBuild) -> LoaderCache {
-    let objects = &parts.loading.objects;
-    let requests = objects.iter().flat_map(|object| &object.requests);
+fn loader_cache(loading: &Loading, build: &GlibcBuild) -> LoaderCache {
+    let requests = loading.objects.iter().flat_map(|object| &object.requests);
     let by_cache = requests.filter(|request| request.rule == Rule::Cache);
     let found = by_cache.filter_map(|request| Some((request.name.clone(), request.opened.clone()?)));
     LoaderCache {
         path: build.cache.clone(),
         builtin: build.directories.clone(),
-        machine: objects[0].elf.machine(),
+        machine: loading.objects[0].elf.machine(),
         found: found.collect(),
     }
 }

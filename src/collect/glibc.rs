@@ -105,8 +105,7 @@ impl Loaded {
 /// Loads `program` and all that it needs. `interpreter` is known to the process before anything else is.
 pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpreter: Loaded) -> Loading {
     let machine = program.elf.machine();
-    let prober =
-        Prober { tree: start.tree, machine, skips_other_byte_order: start.build.is_multiarch() };
+    let prober = Prober { tree: start.tree, machine, skips_other_byte_order: start.build.is_multiarch() };
     let mut process = Process {
         start,
         prober,
@@ -302,9 +301,7 @@ impl<T: FileTree> Process<'_, T> {
         let hit = self.start.cache.as_ref().and_then(|cache| cache.lookup(name.as_bytes(), self.machine));
         match hit.map(|path| Path::new(OsStr::from_bytes(path))) {
             Some(path) if no_default_lib && self.is_under_builtin(path) => Ended::GoOn,
-            Some(path) if path.is_absolute() => {
-                self.prober.try_path(Place::fixed(path.to_owned()), Rule::Cache, tried)
-            }
+            Some(path) if path.is_absolute() => self.prober.try_path(Place::fixed(path.to_owned()), Rule::Cache, tried),
             _ => {
                 let refusal = Refusal::with(Why::Absent, "the name is not in it");
                 tried.add(self.start.build.cache.clone(), Rule::Cache, None, refusal);
@@ -394,9 +391,8 @@ impl<T: FileTree> Process<'_, T> {
         let Some(platform) = self.platforms(&pieces).first() else {
             return Name { text: name.to_owned(), after_origin: None, has_value: false };
         };
-        let expand = |pieces: &[Piece<'_>]| {
-            OsString::from_vec(expand_text(pieces, origin, &self.start.build.lib, platform))
-        };
+        let expand =
+            |pieces: &[Piece<'_>]| OsString::from_vec(expand_text(pieces, origin, &self.start.build.lib, platform));
         let leads = pieces.first() == Some(&Piece::Origin);
         Name { text: expand(&pieces), after_origin: leads.then(|| expand(&pieces[1..])), has_value: true }
     }
@@ -445,12 +441,9 @@ impl<T: FileTree> Process<'_, T> {
                 let new: Vec<Attempt> = new.collect();
                 known.tried.extend(new);
             }
-            None => self.loading.not_found.push(NotFound {
-                name: name.to_owned(),
-                needed_by: vec![object],
-                tried,
-                note,
-            }),
+            None => {
+                self.loading.not_found.push(NotFound { name: name.to_owned(), needed_by: vec![object], tried, note })
+            }
         }
     }
 }
@@ -496,13 +489,7 @@ enum Resolution {
 }
 
 /// An element with its tokens replaced, hanging on its owner where it begins with `$ORIGIN`.
-fn expand(
-    pieces: &[Piece<'_>],
-    origin: Option<&Spot>,
-    lib: &[u8],
-    platform: &str,
-    owner: usize,
-) -> Option<Place> {
+fn expand(pieces: &[Piece<'_>], origin: Option<&Spot>, lib: &[u8], platform: &str, owner: usize) -> Option<Place> {
     let text = expand_text(pieces, origin.map(|spot| spot.path.as_path()), lib, platform);
     let path = PathBuf::from(OsString::from_vec(without_slashes_at_end(&text).to_vec()));
     let leads = pieces.first() == Some(&Piece::Origin);

@@ -212,8 +212,7 @@ mod tests {
     fn what_is_written_is_found_again() {
         for (code, class, byte_order) in MACHINES {
             let machine = Machine { code, class, byte_order, flags: 0 };
-            let libraries: Vec<_> =
-                (0..40).map(|n| (format!("libx{n}.so.{}", n % 7), format!("/d{n}/f"))).collect();
+            let libraries: Vec<_> = (0..40).map(|n| (format!("libx{n}.so.{}", n % 7), format!("/d{n}/f"))).collect();
             let pairs: Vec<_> = libraries.iter().map(|(n, p)| (n.as_bytes(), p.as_bytes())).collect();
             let cache = LdCache::parse(write(&pairs, machine), byte_order).unwrap();
             for (name, path) in &libraries {

@@ -102,27 +102,22 @@ fn builtin_directories(parts: &[Vec<u8>]) -> Option<Vec<PathBuf>> {
 }
 
 fn runs_of_directories(part: &[u8]) -> Vec<Vec<&[u8]>> {
-    let mut runs = Vec::new();
-    let mut run: Vec<&[u8]> = Vec::new();
-    let mut start = 0;
-    for end in memchr::memchr_iter(0, part) {
-        match directory_string(&part[start..end]) {
-            Some(directory) => run.push(directory),
-            None if !run.is_empty() => runs.push(std::mem::take(&mut run)),
-            None => {}
+    let mut runs: Vec<Vec<&[u8]>> = Vec::new();
+    let mut end_of_last = None;
+    for slash in memmem::find_iter(part, b"/\0") {
+        let start = memchr::memrchr(0, &part[..slash]).map_or(0, |nul| nul + 1);
+        let Some(directory) = directory_string(&part[start..=slash]) else { continue };
+        match runs.last_mut() {
+            Some(run) if end_of_last == Some(start) => run.push(directory),
+            _ => runs.push(vec![directory]),
         }
-        start = end + 1;
+        end_of_last = Some(slash + 2);
     }
-    runs.push(run);
-    runs.retain(|run| !run.is_empty());
     runs
 }
 
 /// `/.../lib.../`, behind whatever bytes of another thing run into it.
 fn directory_string(string: &[u8]) -> Option<&[u8]> {
-    if string.len() < 3 || !string.ends_with(b"/") {
-        return None;
-    }
     let garbage = string.iter().rposition(|byte| !byte.is_ascii_graphic()).map_or(0, |at| at + 1);
     let directory = &string[garbage..];
     let is_library_directory = memmem::find(directory, b"/lib").is_some();
@@ -157,8 +152,7 @@ mod tests {
     use crate::analyze::{ByteOrder, Class, Machine};
     use std::path::{Path, PathBuf};
 
-    const X86_64: Machine =
-        Machine { code: 62, class: Class::Elf64, byte_order: ByteOrder::Little, flags: 0 };
+    const X86_64: Machine = Machine { code: 62, class: Class::Elf64, byte_order: ByteOrder::Little, flags: 0 };
 
     fn build(part: &[u8]) -> GlibcBuild {
         GlibcBuild::read(&[part.to_vec()], X86_64)

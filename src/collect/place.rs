@@ -13,9 +13,15 @@ use crate::root::{Fault, Step, Walk};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Item {
     Directory(PathBuf),
-    Link { at: PathBuf, target: PathBuf },
+    Link {
+        at: PathBuf,
+        target: PathBuf,
+    },
     /// The bytes of an object of the process.
-    File { at: PathBuf, object: usize },
+    File {
+        at: PathBuf,
+        object: usize,
+    },
 }
 
 /// Where the program goes.
@@ -52,8 +58,7 @@ pub(crate) fn lay_out(
     program: &ProgramPlace<'_>,
     builtin: PathBuf,
 ) -> Result<Layout, Fault> {
-    let mut planner =
-        Planner { files, objects, builtin, layout: Layout::default(), moved: HashMap::new() };
+    let mut planner = Planner { files, objects, builtin, layout: Layout::default(), moved: HashMap::new() };
     planner.place_program(program);
     for index in 1..objects.len() {
         planner.place_object(index)?;

@@ -46,9 +46,7 @@ impl Place {
     /// The file `name` in this directory.
     fn file(&self, name: &OsStr) -> Place {
         let anchor = match &self.anchor {
-            Anchor::Origin { owner, suffix } => {
-                Anchor::Origin { owner: *owner, suffix: join(suffix, name) }
-            }
+            Anchor::Origin { owner, suffix } => Anchor::Origin { owner: *owner, suffix: join(suffix, name) },
             other => other.clone(),
         };
         Place { spot: Spot { world: self.spot.world, path: self.path(name) }, anchor }

@@ -74,7 +74,9 @@ fn created(build: &Build) -> Result<u64, Failure> {
     match (build.created, std::env::var("SOURCE_DATE_EPOCH")) {
         (Some(seconds), _) => Ok(seconds),
         (None, Ok(seconds)) => seconds.parse().map_err(|_| {
-            Failure::Usage("SOURCE_DATE_EPOCH must be a number of seconds since 1970; unset it, or give --created".into())
+            Failure::Usage(
+                "SOURCE_DATE_EPOCH must be a number of seconds since 1970; unset it, or give --created".into(),
+            )
         }),
         (None, Err(_)) => Ok(0),
     }

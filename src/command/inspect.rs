@@ -69,7 +69,9 @@ impl<'a, W: Write> Tree<'a, W> {
     fn request(&mut self, indent: &str, is_last: bool, request: &'a Request) -> io::Result<()> {
         match request.path().and_then(|path| self.closure.object_at(path)) {
             Some(object) => self.object(indent, is_last, request.name(), object),
-            None if request.is_missing() => self.line(indent, is_last, &format!("{}  not found", shown(request.name()))),
+            None if request.is_missing() => {
+                self.line(indent, is_last, &format!("{}  not found", shown(request.name())))
+            }
             None => self.line(indent, is_last, &format!("{}  provided by the kernel", shown(request.name()))),
         }
     }
@@ -152,7 +154,7 @@ impl ObjectReport {
             opened: text(object.opened()),
             source: text(&object.source()),
             size: object.size(),
-            needed_by: object.needed_by().iter().map(text).collect(),
+            needed_by: object.needed_by().map(text).collect(),
             found_by: object.found_by().code(),
             hidden: object.found_by() == Rule::Requested,
         }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
@@ -35,7 +35,7 @@ pub(crate) struct Walk {
 /// Walks paths inside a root; directories once walked are remembered.
 pub(crate) struct Walker<'r> {
     root: &'r Root,
-    directories: RefCell<HashMap<PathBuf, Result<Walk, Fault>>>,
+    directories: RefCell<HashMap<OsString, Result<Walk, Fault>>>,
 }
 
 impl<'r> Walker<'r> {
@@ -45,9 +45,9 @@ impl<'r> Walker<'r> {
 
     /// Where the absolute `path` leads, all symlinks followed. What stands there may be of any kind.
     pub(crate) fn walk(&self, path: &Path) -> Result<Walk, Fault> {
-        match last_name(path) {
-            Some((parent, name)) => self.enter(self.directory(parent)?, name),
-            None => self.directory(path),
+        match split(path) {
+            Ok((parent, name)) => self.enter(self.directory(parent)?, name),
+            Err(_) => self.directory(path),
         }
     }
 
@@ -61,15 +61,19 @@ impl<'r> Walker<'r> {
 
     /// Where `path` leads, which must be a directory.
     pub(crate) fn directory(&self, path: &Path) -> Result<Walk, Fault> {
-        if let Some(known) = self.directories.borrow().get(path) {
+        if let Some(known) = self.directories.borrow().get(path.as_os_str()) {
             return known.clone();
         }
         let walk = self.walk_to_directory(path);
-        self.directories.borrow_mut().insert(path.to_owned(), walk.clone());
+        self.directories.borrow_mut().insert(path.as_os_str().to_owned(), walk.clone());
         walk
     }
 
     fn walk_to_directory(&self, path: &Path) -> Result<Walk, Fault> {
+        if let Ok((parent, name)) = split(path) {
+            let walk = self.enter(self.directory(parent)?, name)?;
+            return self.expect_directory(&walk).map(|()| walk);
+        }
         let mut components = path.components();
         let walk = match components.next_back() {
             Some(last @ (Component::Normal(_) | Component::ParentDir)) => {
@@ -142,11 +146,6 @@ fn leave(mut walk: Walk) -> Walk {
     walk.steps.push(Rc::new(Step::Left(left)));
     walk.kind = FileType::Directory;
     walk
-}
-
-/// The directory and the last name of a path that ends in a name rather than in `/`, `.` or `..`.
-fn last_name(path: &Path) -> Option<(&Path, &OsStr)> {
-    if ends_as_directory(path) { None } else { path.parent().zip(path.file_name()) }
 }
 
 fn ends_as_directory(path: &Path) -> bool {
