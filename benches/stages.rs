@@ -2,6 +2,8 @@
 //!
 //! Programs that are not installed are left out, and said so.
 
+#![allow(clippy::print_stderr, clippy::expect_used)]
+
 use std::io;
 use std::path::Path;
 

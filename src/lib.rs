@@ -1,6 +1,61 @@
-//! scratchpack
+//! Packs a compiled C executable, and only what it needs to run, into a single-layer `FROM scratch` container image.
+//!
+//! It reads ELF; it never runs the program, its loader, `ldd`, a shell or a daemon.
+//!
+//! The nouns: an [`Elf`] is what one file says about itself. A [`Closure`] is a program with all [`Object`]s that its
+//! dynamic loader would load, each found by a [`Rule`]; a [`Collector`] has the options of that search. An [`Image`] is
+//! everything resolved and checked, nothing written yet, made by an [`ImageBuilder`]; its [`Entry`]s are what it holds,
+//! each with a reason; its [`Finding`]s are what you should know; [`Written`] is the digests of what was written.
+//!
+//! # Pack a program
+//! ```no_run
+//! let image = scratchpack::Image::from_binary("hello")?;
+//! image.write_archive("hello.tar")?; // docker load -i hello.tar && docker run --rm hello
+//! # Ok::<(), scratchpack::Error>(())
+//! ```
+//!
+//! # Look before you write
+//! ```no_run
+//! use scratchpack::{Compression, Image};
+//!
+//! let image = Image::builder()
+//!     .binary("target/server")
+//!     .library_path("target/lib")
+//!     .tag("example/server:1.2")
+//!     .compression(Compression::ZSTD)
+//!     .build()?;
+//! for entry in image.entries() {
+//!     println!("{} ({})", entry.path().display(), entry.reason());
+//! }
+//! for finding in image.findings() {
+//!     eprintln!("{finding}");
+//! }
+//! image.write_layout("server/")?;
+//! # Ok::<(), scratchpack::Error>(())
+//! ```
+//!
+//! # See what a program needs
+//! ```no_run
+//! let closure = scratchpack::Closure::of("/usr/bin/git")?;
+//! for object in closure.objects() {
+//!     println!("{} {}", object.opened().display(), object.found_by().code());
+//! }
+//! assert!(closure.missing().is_empty());
+//! # Ok::<(), scratchpack::Error>(())
+//! ```
+//!
+//! # In a build script
+//! A package's `build.rs` runs *before* its own program is linked: there, pack what the script itself built, and see
+//! [`build_script`]. For the package's own program use an xtask, or the command (`cargo install scratchpack --features
+//! cli`).
+//!
+//! # Limits
+//! Programs for Linux with glibc, or static ones. What a program opens by itself at run time (plugins, locales,
+//! certificates, `/etc/passwd`) is not in the image. What an ELF file may have at most is in [`limits`].
+
 mod analyze;
 mod assemble;
+pub mod build_script;
 mod collect;
 mod error;
 mod finding;
@@ -8,6 +63,7 @@ mod root;
 mod text;
 mod trace;
 mod tree;
+
 pub use analyze::{ByteOrder, Class, Dependency, DependencyKind, Elf, ElfKind, Machine, limits};
 pub use assemble::{Compression, Image, ImageBuilder, Written};
 pub use collect::{Closure, Collector, Libc, Object, Request};

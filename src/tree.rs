@@ -124,6 +124,9 @@ impl Tree {
     }
 }
 
+/// Names and paths, as a loader's cache has them.
+type Listed<'a> = BTreeSet<(&'a [u8], &'a [u8])>;
+
 /// A tree in the making. Links come first, so that whatever goes through one lands where it leads.
 #[derive(Default)]
 struct Draft {
@@ -173,7 +176,7 @@ impl Draft {
 
     /// The cache holds just what the loader would not find in its builtin directories.
     fn add_loader_caches(&mut self, closures: &[Closure]) {
-        let mut caches: BTreeMap<&Path, (&LoaderCache, BTreeSet<(&[u8], &[u8])>)> = BTreeMap::new();
+        let mut caches: BTreeMap<&Path, (&LoaderCache, Listed<'_>)> = BTreeMap::new();
         for cache in closures.iter().filter_map(Closure::loader_cache) {
             let wanted = cache.found.iter().filter(|(name, path)| !self.is_builtin(cache, name, path));
             let wanted = wanted.map(|(name, path)| (name.as_bytes(), path.as_os_str().as_bytes()));

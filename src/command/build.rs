@@ -12,6 +12,11 @@ use super::args::{Build, BuildFormat, Kind};
 use super::output::{FindingReport, finding_reports, say_findings, text, write_json};
 
 pub(crate) fn run(build: &Build) -> Result<(), Failure> {
+    let kind = build.kind.unwrap_or_else(|| kind_of(&build.output));
+    let to_stdout = build.output == Path::new("-");
+    if to_stdout && matches!(kind, Kind::Layout | Kind::Rootfs) {
+        return Err(Failure::Usage("a layout or root directory cannot go to standard output".into()));
+    }
     let image = builder(build)?.build()?;
     if !build.quiet {
         say_findings(image.findings());
@@ -20,14 +25,15 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     if build.strict && warnings > 0 {
         return Err(Failure::Failed("there are warnings, and --strict was given; nothing was written".into()));
     }
-    let written = write(build, &image)?;
-    let to_stdout = is_stdout(&build.output);
+    if to_stdout {
+        return write_to_stdout(kind, &image);
+    }
+    let written = write(kind, &build.output, &image)?;
     match (build.format, written) {
-        (BuildFormat::Json, written) if !to_stdout => write_json(&Report::of(&image, written.as_ref()))?,
-        (BuildFormat::Text, Some(written)) if !to_stdout => {
-            writeln!(std::io::stdout(), "{}", answer(build, &written))?;
-        }
-        _ => {}
+        (BuildFormat::Json, written) => write_json(&Report::of(&image, written.as_ref()))?,
+        (BuildFormat::Text, Some(written)) => writeln!(std::io::stdout(), "{}", answer(kind, &written))?,
+        // A directory has no digest.
+        (BuildFormat::Text, None) => {}
     }
     Ok(())
 }
@@ -82,27 +88,26 @@ fn created(build: &Build) -> Result<u64, Failure> {
     }
 }
 
-fn write(build: &Build, image: &Image) -> Result<Option<Written>, Failure> {
-    let out = build.output.as_path();
-    let kind = build.kind.unwrap_or_else(|| kind_of(out));
-    Ok(match (kind, is_stdout(out)) {
-        (Kind::Archive, true) => Some(image.write_archive_to(std::io::stdout().lock())?),
-        (Kind::Layer, true) => Some(image.write_layer_to(std::io::stdout().lock())?),
-        (Kind::Layout | Kind::Rootfs, true) => {
-            return Err(Failure::Usage("a layout or root directory cannot go to standard output".into()));
-        }
-        (Kind::Archive, false) => Some(image.write_archive(out)?),
-        (Kind::Layer, false) => Some(image.write_layer(out)?),
-        (Kind::Layout, false) => Some(image.write_layout(out)?),
-        (Kind::Rootfs, false) => {
+fn write(kind: Kind, out: &Path, image: &Image) -> Result<Option<Written>, Failure> {
+    Ok(match kind {
+        Kind::Archive => Some(image.write_archive(out)?),
+        Kind::Layer => Some(image.write_layer(out)?),
+        Kind::Layout => Some(image.write_layout(out)?),
+        Kind::Rootfs => {
             image.write_rootfs(out)?;
             None
         }
     })
 }
 
-fn is_stdout(out: &Path) -> bool {
-    out == Path::new("-")
+/// What is written is the answer, and nothing else is.
+fn write_to_stdout(kind: Kind, image: &Image) -> Result<(), Failure> {
+    let out = std::io::stdout().lock();
+    match kind {
+        Kind::Layer => image.write_layer_to(out)?,
+        _ => image.write_archive_to(out)?,
+    };
+    Ok(())
 }
 
 fn kind_of(out: &Path) -> Kind {
@@ -111,9 +116,9 @@ fn kind_of(out: &Path) -> Kind {
 }
 
 /// The digest by which others know what was written.
-fn answer<'w>(build: &Build, written: &'w Written) -> &'w str {
-    match build.kind {
-        Some(Kind::Layer) => written.layer_digest(),
+fn answer(kind: Kind, written: &Written) -> &str {
+    match kind {
+        Kind::Layer => written.layer_digest(),
         _ => written.digest(),
     }
 }

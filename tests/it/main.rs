@@ -1,1 +1,17 @@
-fn main() {}
+//! What the crate promises, a module for each behaviour. Fixtures are written byte by byte, or compiled from C.
+
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod analyzing;
+mod documents;
+mod elf;
+mod errors;
+mod examples;
+mod layers;
+mod outputs;
+mod placing;
+mod root;
+mod searching;
+
+#[cfg(feature = "cli")]
+mod command;

@@ -1,0 +1,195 @@
+//! What one ELF file says about itself.
+
+use scratchpack::{ByteOrder, Class, DependencyKind, Elf, ElfKind, ErrorKind, limits};
+
+use crate::elf::{
+    AARCH64, AUXILIARY, EXEC, FILTER, FLAGS_1, Fixture, LOADER, NEEDED, RPATH, RUNPATH, S390, SONAME, X86_64, library,
+    program, static_program,
+};
+
+fn parse(fixture: &Fixture) -> Elf {
+    Elf::parse(&fixture.bytes()).unwrap()
+}
+
+fn refusal(bytes: &[u8]) -> (ErrorKind, String) {
+    let error = Elf::parse(bytes).unwrap_err();
+    (error.kind(), error.to_string())
+}
+
+#[test]
+fn a_program_tells_its_interpreter_and_needs() {
+    let elf = parse(&program(&["liba.so", "libb.so.1"]).with(RUNPATH, "/x:$ORIGIN"));
+    assert_eq!(elf.interpreter().unwrap(), LOADER);
+    assert_eq!(elf.needed().collect::<Vec<_>>(), ["liba.so", "libb.so.1"]);
+    assert_eq!(elf.runpath().unwrap(), "/x:$ORIGIN");
+    assert_eq!((elf.soname(), elf.rpath()), (None, None));
+    assert!(elf.is_executable());
+}
+
+#[test]
+fn every_class_and_byte_order_is_read() {
+    for (machine, is_64, is_little, architecture) in [
+        (X86_64, true, true, "amd64"),
+        (X86_64, false, true, "amd64"),
+        (3, false, true, "386"),
+        (AARCH64, true, true, "arm64"),
+        (40, false, true, "arm"),
+        (S390, true, false, "s390x"),
+        (21, true, true, "ppc64le"),
+        (21, true, false, "ppc64"),
+        (243, true, true, "riscv64"),
+        (258, true, true, "loong64"),
+    ] {
+        let elf = parse(&program(&["libc.so.6"]).machine(machine, is_64, is_little));
+        assert_eq!(elf.machine().architecture(), Some(architecture));
+        assert_eq!(elf.class(), if is_64 { Class::Elf64 } else { Class::Elf32 });
+        assert_eq!(elf.byte_order(), if is_little { ByteOrder::Little } else { ByteOrder::Big });
+        assert_eq!(elf.needed().collect::<Vec<_>>(), ["libc.so.6"]);
+    }
+}
+
+#[test]
+fn filters_keep_their_place_among_the_needs() {
+    let elf = parse(&library("l").needs("a").with(FILTER, "f").with(AUXILIARY, "x").needs("b"));
+    let kinds: Vec<_> = elf.dependencies().iter().map(|d| (d.kind(), d.name().to_str().unwrap())).collect();
+    assert_eq!(
+        kinds,
+        [
+            (DependencyKind::Needed, "a"),
+            (DependencyKind::Filter, "f"),
+            (DependencyKind::Auxiliary, "x"),
+            (DependencyKind::Needed, "b"),
+        ]
+    );
+}
+
+#[test]
+fn of_a_tag_that_may_stand_once_the_last_counts() {
+    let elf = parse(&library("first").with(SONAME, "last").with(RPATH, "/a").with(RPATH, "/b"));
+    assert_eq!((elf.soname().unwrap(), elf.rpath().unwrap()), ("last".as_ref(), "/b".as_ref()));
+}
+
+#[test]
+fn runpath_replaces_rpath() {
+    let elf = parse(&library("l").with(RPATH, "/a").with(RUNPATH, "/b"));
+    assert_eq!((elf.rpath(), elf.runpath().unwrap()), (None, "/b".as_ref()));
+}
+
+#[test]
+fn flags_are_read() {
+    assert!(parse(&library("l").number(FLAGS_1, 0x800)).no_default_lib());
+    assert!(parse(&library("l").number(FLAGS_1, 0x0800_0000)).is_executable());
+    assert!(!parse(&library("l")).is_executable());
+}
+
+#[test]
+fn a_static_program_has_no_interpreter() {
+    let elf = parse(&static_program());
+    assert_eq!((elf.interpreter(), elf.needed().count(), elf.kind()), (None, 0, ElfKind::Executable));
+}
+
+#[test]
+fn an_interpreter_ends_at_its_first_nul() {
+    let elf = parse(&Fixture { interpreter: Some(b"/ld\0junk\0".to_vec()), ..program(&[]) });
+    assert_eq!(elf.interpreter().unwrap(), "/ld");
+}
+
+#[test]
+fn names_that_are_not_utf_8_are_kept() {
+    let mut fixture = program(&[]);
+    fixture.strings.push((NEEDED, b"lib\xff.so".to_vec()));
+    assert_eq!(parse(&fixture).needed().next().unwrap().as_encoded_bytes(), b"lib\xff.so");
+}
+
+#[test]
+fn section_headers_are_never_looked_at() {
+    let mut bytes = program(&["libc.so.6"]).bytes();
+    bytes[0x28..0x30].copy_from_slice(&u64::MAX.to_le_bytes());
+    bytes[0x3a..0x40].copy_from_slice(&[0xff; 6]);
+    assert_eq!(Elf::parse(&bytes).unwrap().needed().count(), 1);
+}
+
+#[test]
+fn what_is_no_elf_file_says_what_it_is() {
+    for (bytes, words) in [
+        (&b""[..], "empty"),
+        (b"#!/bin/sh -e\necho", "a script for /bin/sh -e"),
+        (b"!<arch>\nfoo             ", "static archive"),
+        (b"hello, world, how are you", "not an ELF file"),
+        (b"\x7fELF\x02", "ends within its ELF header"),
+    ] {
+        let (kind, message) = refusal(bytes);
+        assert_eq!(kind, ErrorKind::NotElf, "{message}");
+        assert!(message.contains(words), "{message}");
+    }
+}
+
+#[test]
+fn object_files_and_core_dumps_are_no_programs() {
+    for kind in [1, 4] {
+        assert_eq!(refusal(&Fixture { kind, ..program(&[]) }.bytes()).0, ErrorKind::NotAProgram);
+    }
+}
+
+#[test]
+fn contradictions_are_errors_and_never_a_shorter_list() {
+    let good = program(&["libc.so.6"]);
+    let bytes = good.bytes();
+    let with = |at: usize, new: &[u8]| {
+        let mut bytes = bytes.clone();
+        bytes[at..at + new.len()].copy_from_slice(new);
+        bytes
+    };
+    let interpreter = 64 + 56;
+    let dynamic = 64 + 2 * 56;
+    for (what, bytes) in [
+        ("e_phentsize", with(0x36, &[57, 0])),
+        ("program headers beyond the end", with(0x20, &[0xff, 0xff, 0xff])),
+        ("no PT_LOAD", with(64, &[0x70])),
+        ("e_type", with(0x10, &[9, 0])),
+        ("EI_CLASS", with(4, &[3])),
+        ("EI_DATA", with(5, &[0])),
+        ("EI_VERSION", with(6, &[0])),
+        ("interpreter of one byte", with(interpreter + 32, &[1])),
+        ("interpreter without NUL", with(interpreter + 32, &[5])),
+        ("interpreter beyond the end", with(interpreter + 8, &[0, 0, 1])),
+        ("dynamic section elsewhere", with(dynamic + 8, &[1])),
+        ("empty dynamic section", with(dynamic + 32, &[0, 0])),
+        ("dynamic section without end", with(dynamic + 32, &[16, 0])),
+        ("file cut short", bytes[..bytes.len() - 20].to_vec()),
+        ("string outside its table", good.clone().number(NEEDED, 9999).bytes()),
+        ("string table outside the file", good.clone().number(5, 1 << 40).bytes()),
+        ("string table larger than its segment", good.clone().number(10, 1 << 40).bytes()),
+        ("string table without end", good.clone().number(10, 5).number(NEEDED, 1).bytes()),
+        ("segment around the address space", with(64 + 16, &[0xff; 8])),
+    ] {
+        let error = Elf::parse(&bytes).map(|elf| format!("{elf:?}")).expect_err(what);
+        assert!(matches!(error.kind(), ErrorKind::Malformed), "{what}: {error}");
+    }
+}
+
+#[test]
+fn overlapping_segments_are_an_error() {
+    let mut fixture = static_program();
+    fixture.has_dynamic = true;
+    let mut bytes = fixture.bytes();
+    let second = 64 + 56;
+    bytes[second] = 1;
+    assert_eq!(refusal(&bytes).0, ErrorKind::Malformed);
+}
+
+#[test]
+fn limits_are_named() {
+    let mut many = program(&[]);
+    many.strings = vec![(NEEDED, b"l".to_vec()); limits::MAX_NEEDED + 1];
+    let (_, message) = refusal(&many.bytes());
+    assert!(message.contains(&limits::MAX_NEEDED.to_string()), "{message}");
+    let long = "x".repeat(5000);
+    assert_eq!(refusal(&program(&[&long]).bytes()).0, ErrorKind::Malformed);
+}
+
+#[test]
+fn a_fixed_address_is_told_from_a_free_one() {
+    assert_eq!(parse(&Fixture { kind: EXEC, ..program(&[]) }).kind(), ElfKind::Executable);
+    assert_eq!(parse(&program(&[])).kind(), ElfKind::SharedObject);
+}

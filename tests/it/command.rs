@@ -1,0 +1,259 @@
+//! The command: answers, messages, exit statuses, JSON.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::documents::members;
+use crate::elf::{LOADER, NEEDED, RUNPATH, library, program, static_program};
+use crate::root::Root;
+
+fn scratchpack(root: &Root, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_scratchpack"))
+        .args(arguments)
+        .current_dir(root.path())
+        .env_remove("SOURCE_DATE_EPOCH")
+        .output()
+        .unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn simple() -> Root {
+    Root::debian()
+        .file("/app", &program(&["libx.so.1", "libx.so.1"]).with(RUNPATH, "/opt/l"))
+        .file("/opt/l/libx.so.1.0", &library("libx.so.1").needs("liby.so"))
+        .link("/opt/l/libx.so.1", "libx.so.1.0")
+        .file("/lib/liby.so", &library("liby.so").needs("libx.so.1"))
+}
+
+#[test]
+fn build_answers_with_the_digest_alone() {
+    let output = scratchpack(&simple(), &["build", "app", "--sysroot", ".", "-o", "app.tar"]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert_eq!(err(&output), "");
+    let answer = out(&output);
+    assert!(answer.starts_with("sha256:") && answer.len() == 72 && answer.ends_with('\n'), "{answer}");
+}
+
+#[test]
+fn standard_output_gets_the_archive_and_nothing_else() {
+    let root = simple();
+    let output = scratchpack(&root, &["build", "app", "--sysroot", ".", "-o", "-"]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(members(&output.stdout).contains_key("manifest.json"));
+    scratchpack(&root, &["build", "app", "--sysroot", ".", "-o", "app.tar"]);
+    assert!(fs::read(root.on_machine("/app.tar")).unwrap() == output.stdout);
+}
+
+#[test]
+fn a_name_that_ends_in_a_slash_is_a_layout_and_so_is_a_directory() {
+    let root = simple().directory("/empty");
+    for (name, file) in [("new/", "new/index.json"), ("empty", "empty/index.json")] {
+        let output = scratchpack(&root, &["build", "app", "--sysroot", ".", "-o", name]);
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+        assert!(root.on_machine(file).exists());
+    }
+    let output = scratchpack(&root, &["build", "app", "--sysroot", ".", "-o", "rootfs", "--type", "rootfs"]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(root.on_machine("rootfs/opt/l/libx.so.1").exists());
+}
+
+#[test]
+fn usage_errors_have_status_two() {
+    let root = simple();
+    for arguments in [
+        &["build", "app"][..],
+        &["build", "-o", "x.tar"],
+        &["build", "app", "-o", "x.tar", "--compression", "xz"],
+        &["build", "app", "-o", "x.tar", "--no-such-option"],
+        &["build", "app", "-o", "x.tar", "-t", "No Name"],
+        &["build", "app", "-o", "x.tar", "--env", "novalue"],
+        &["build", "app", "-o", "-", "--type", "layout"],
+        &["inspect"],
+        &["frobnicate"],
+        &[],
+    ] {
+        assert_eq!(scratchpack(&root, arguments).status.code(), Some(2), "{arguments:?}");
+    }
+    assert!(!root.on_machine("/x.tar").exists());
+}
+
+#[test]
+fn what_would_not_start_has_status_one_and_writes_nothing() {
+    let root = Root::debian().file("/app", &program(&["libgone.so"])).bytes("/script", b"#!/bin/sh\n");
+    for name in ["app", "script", "absent"] {
+        let output = scratchpack(&root, &["build", name, "--sysroot", ".", "-o", "x.tar"]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(err(&output).starts_with("scratchpack: error: cannot "), "{}", err(&output));
+        assert!(!root.on_machine("/x.tar").exists());
+    }
+}
+
+#[test]
+fn warnings_go_to_standard_error_and_strict_makes_them_fatal() {
+    let root = Root::debian()
+        .file("/app", &program(&["libx.so"]).with(RUNPATH, "/home/me/build"))
+        .file("/home/me/build/libx.so", &library("libx.so"));
+    let base = ["build", "app", "--sysroot", ".", "-o", "x.tar"];
+    let strict = scratchpack(&root, &[&base[..], &["--strict"]].concat());
+    assert_eq!(strict.status.code(), Some(1));
+    assert!(err(&strict).contains("warning: the image must hold /home/me/build/libx.so"), "{}", err(&strict));
+    assert!(!root.on_machine("/x.tar").exists());
+    let quiet = scratchpack(&root, &[&base[..], &["--quiet"]].concat());
+    assert_eq!((quiet.status.code(), err(&quiet).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn source_date_epoch_is_the_time_of_the_image() {
+    let root = simple();
+    let created = |value: &str, more: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_scratchpack"))
+            .args([&["build", "app", "--sysroot", ".", "-o", "x.tar"], more].concat())
+            .current_dir(root.path())
+            .env("SOURCE_DATE_EPOCH", value)
+            .output()
+            .unwrap();
+        (output.status.code(), out(&output))
+    };
+    assert_eq!(created("86400", &[]), created("nonsense", &["--created", "86400"]));
+    assert_ne!(created("86400", &[]), created("0", &[]));
+    assert_eq!(created("nonsense", &[]).0, Some(2));
+}
+
+#[test]
+fn inspect_lists_the_files_as_opened() {
+    let root = simple();
+    let output = scratchpack(&root, &["inspect", "app", "--sysroot", ".", "--format", "list"]);
+    let expected: Vec<String> = ["/app", LOADER, "/opt/l/libx.so.1", "/lib/liby.so"]
+        .iter()
+        .map(|path| root.on_machine(path).display().to_string())
+        .collect();
+    let answer = out(&output);
+    // The root is given as `.`, which stays in the paths as the caller wrote it.
+    let lines: Vec<String> = answer.lines().map(|line| line.replace("/./", "/")).collect();
+    let real = fs::canonicalize(root.path()).unwrap();
+    let expected: Vec<String> =
+        expected.iter().map(|path| path.replace(root.path().to_str().unwrap(), real.to_str().unwrap())).collect();
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn inspect_draws_who_needs_what() {
+    let output = scratchpack(&simple(), &["inspect", "app", "--sysroot", "."]);
+    let expected = "/app
+├── /lib64/ld-linux-x86-64.so.2  [interpreter]
+├── libx.so.1 => /opt/l/libx.so.1  [runpath]
+│   └── liby.so => /lib/liby.so  [default]
+│       └── libx.so.1 => /opt/l/libx.so.1  [runpath]  (above)
+└── libx.so.1 => /opt/l/libx.so.1  [runpath]  (above)
+";
+    assert_eq!(out(&output), expected);
+}
+
+#[test]
+fn inspect_of_a_static_program_says_so() {
+    let root = Root::empty().file("/app", &static_program());
+    let output = scratchpack(&root, &["inspect", "app"]);
+    assert!(out(&output).contains("statically linked"), "{}", out(&output));
+}
+
+fn report(root: &Root, program: &str) -> (Option<i32>, Value) {
+    let output = scratchpack(root, &["inspect", program, "--sysroot", ".", "--format", "json"]);
+    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
+}
+
+#[test]
+fn inspect_reports_all_as_json() {
+    let root = simple();
+    let (status, report) = report(&root, "app");
+    assert_eq!(status, Some(0));
+    assert_eq!(report["binary"], "/app");
+    assert_eq!(report["interpreter"], LOADER);
+    assert_eq!(report["libc"], "glibc");
+    assert_eq!(report["architecture"], "amd64");
+    let object = &report["objects"][1];
+    assert_eq!(object["name"], "libx.so.1");
+    assert_eq!(object["path"], "/opt/l/libx.so.1");
+    assert_eq!(object["opened"], "/opt/l/libx.so.1");
+    assert!(object["source"].as_str().unwrap().ends_with("/opt/l/libx.so.1.0"));
+    assert_eq!(object["size"], fs::metadata(root.on_machine("/opt/l/libx.so.1.0")).unwrap().len());
+    assert_eq!(object["needed_by"], json!(["/app", "/lib/liby.so"]));
+    assert_eq!((&object["found_by"], &object["hidden"]), (&json!("runpath"), &json!(false)));
+    assert_eq!(report["objects"][0]["found_by"], "interpreter");
+    assert_eq!((&report["missing"], &report["findings"]), (&json!([]), &json!([])));
+}
+
+#[test]
+fn inspect_reports_what_is_missing_with_status_one() {
+    let root = Root::debian().file("/app", &program(&["libgone.so"]));
+    let (status, report) = report(&root, "app");
+    assert_eq!(status, Some(1));
+    let missing = &report["missing"][0];
+    assert_eq!((&missing["name"], &missing["needed_by"]), (&json!("libgone.so"), &json!(["/app"])));
+    assert_eq!(missing["tried"][1]["path"], "/lib/x86_64-linux-gnu/libgone.so");
+    assert_eq!(missing["tried"][1]["rule"], "default");
+    assert_eq!(missing["tried"][1]["why"], "absent");
+}
+
+#[test]
+fn a_static_program_has_no_interpreter_and_no_libc() {
+    let root = Root::empty().file("/app", &static_program());
+    let (status, report) = report(&root, "app");
+    assert_eq!(status, Some(0));
+    assert_eq!((&report["interpreter"], &report["libc"]), (&Value::Null, &Value::Null));
+    assert_eq!(report["objects"], json!([]));
+}
+
+#[test]
+fn bytes_that_are_not_utf_8_are_escaped_in_json() {
+    let mut app = program(&[]);
+    app.strings.push((NEEDED, b"lib\xff\\.so".to_vec()));
+    let root = Root::debian().file("/app", &app);
+    let (_, report) = report(&root, "app");
+    assert_eq!(report["missing"][0]["name"], "lib\\xff\\\\.so");
+}
+
+#[test]
+fn a_program_with_a_name_that_is_not_utf_8_is_inspected() {
+    let root = Root::debian();
+    let name = std::ffi::OsStr::from_bytes(b"a\xffb");
+    fs::write(root.path().join(name), program(&[]).bytes()).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_scratchpack"))
+        .arg("inspect")
+        .arg(Path::new(".").join(name))
+        .args(["--sysroot", ".", "--format", "json"])
+        .current_dir(root.path())
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["binary"], "/a\\xffb");
+}
+
+#[test]
+fn the_whole_report_of_a_build_is_json() {
+    let output = scratchpack(&simple(), &["build", "app", "--sysroot", ".", "-o", "x.tar", "--format", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["digest"].as_str().unwrap().starts_with("sha256:"));
+    assert_eq!(report["names"], json!(["docker.io/library/app:latest"]));
+    let entries = report["entries"].as_array().unwrap();
+    assert_eq!(entries.last().unwrap()["path"], "/app");
+    assert_eq!(entries.last().unwrap()["reason"], "the program");
+}
+
+#[test]
+fn nobody_reading_is_no_crash() {
+    let root = simple();
+    let command = format!("{} inspect app --sysroot . | true", env!("CARGO_BIN_EXE_scratchpack"));
+    let output = Command::new("sh").args(["-c", &command]).current_dir(root.path()).output().unwrap();
+    assert_eq!(err(&output), "");
+}

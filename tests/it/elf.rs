@@ -1,0 +1,222 @@
+//! Writes small ELF files for any machine, right or wrong on demand.
+
+use object::{Object, ObjectSegment};
+
+/// What a fixture says; see [`Fixture::bytes`].
+#[derive(Clone)]
+pub struct Fixture {
+    pub is_64: bool,
+    pub is_little: bool,
+    pub machine: u16,
+    pub flags: u32,
+    pub kind: u16,
+    pub entry: u64,
+    pub interpreter: Option<Vec<u8>>,
+    /// Tags with strings, in order.
+    pub strings: Vec<(u64, Vec<u8>)>,
+    /// Tags with numbers, after those with strings.
+    pub numbers: Vec<(u64, u64)>,
+    /// Bytes in a read-only segment of their own, as a loader has its strings.
+    pub data: Vec<u8>,
+    pub has_dynamic: bool,
+}
+
+pub const NEEDED: u64 = 1;
+pub const SONAME: u64 = 14;
+pub const RPATH: u64 = 15;
+pub const RUNPATH: u64 = 29;
+pub const FLAGS_1: u64 = 0x6fff_fffb;
+pub const AUXILIARY: u64 = 0x7fff_fffd;
+pub const FILTER: u64 = 0x7fff_ffff;
+
+pub const EXEC: u16 = 2;
+pub const DYN: u16 = 3;
+
+pub const X86_64: u16 = 62;
+pub const AARCH64: u16 = 183;
+pub const S390: u16 = 22;
+
+pub const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+
+/// A shared library for x86-64 with this soname.
+pub fn library(soname: &str) -> Fixture {
+    Fixture {
+        is_64: true,
+        is_little: true,
+        machine: X86_64,
+        flags: 0,
+        kind: DYN,
+        entry: 0,
+        interpreter: None,
+        strings: Vec::new(),
+        numbers: Vec::new(),
+        data: Vec::new(),
+        has_dynamic: true,
+    }
+    .with(SONAME, soname)
+}
+
+/// A program for x86-64 that needs these libraries.
+pub fn program(needed: &[&str]) -> Fixture {
+    let mut program = library("");
+    program.strings.clear();
+    program.entry = 0x1000;
+    program.interpreter = Some([LOADER.as_bytes(), b"\0"].concat());
+    needed.iter().fold(program, |program, name| program.with(NEEDED, name))
+}
+
+/// A static program for x86-64.
+pub fn static_program() -> Fixture {
+    Fixture { interpreter: None, has_dynamic: false, kind: EXEC, ..program(&[]) }
+}
+
+/// A loader with these directories built in, as Debian's has them.
+pub fn loader(directories: &[&str]) -> Fixture {
+    let list: String = directories.iter().map(|directory| format!("{directory}/\0")).collect();
+    let data = format!("\0{list}\0\0{list}\0glibc-ld.so.cache1.1\0/etc/ld.so.cache\0");
+    Fixture { data: data.into_bytes(), ..library("ld-linux-x86-64.so.2") }
+}
+
+impl Fixture {
+    pub fn with(mut self, tag: u64, string: &str) -> Self {
+        self.strings.push((tag, string.as_bytes().to_vec()));
+        self
+    }
+
+    pub fn needs(self, name: &str) -> Self {
+        self.with(NEEDED, name)
+    }
+
+    pub fn number(mut self, tag: u64, value: u64) -> Self {
+        self.numbers.push((tag, value));
+        self
+    }
+
+    pub fn machine(mut self, machine: u16, is_64: bool, is_little: bool) -> Self {
+        (self.machine, self.is_64, self.is_little) = (machine, is_64, is_little);
+        self
+    }
+
+    /// The file: headers, interpreter, strings, dynamic section, data; all in one segment at address 0.
+    pub fn bytes(&self) -> Vec<u8> {
+        let headers = self.segments();
+        let start = self.header_size() + headers * self.entry_size();
+        let interpreter = self.interpreter.clone().unwrap_or_default();
+        let (table, offsets) = self.string_table();
+        let table_at = start + interpreter.len();
+        let dynamic_at = (table_at + table.len()).next_multiple_of(8);
+        let dynamic = self.dynamic(&offsets, table_at, table.len());
+        let data_at = dynamic_at + dynamic.len();
+        let end = data_at + self.data.len();
+
+        let mut out = self.header(headers);
+        self.segment(&mut out, 1, 4, 0, end);
+        if self.interpreter.is_some() {
+            self.segment(&mut out, 3, 4, start, interpreter.len());
+        }
+        if self.has_dynamic {
+            self.segment(&mut out, 2, 4, dynamic_at, dynamic.len());
+        }
+        out.extend(interpreter);
+        out.extend(table);
+        out.resize(dynamic_at, 0);
+        out.extend(dynamic);
+        out.extend(&self.data);
+        out
+    }
+
+    fn segments(&self) -> usize {
+        1 + usize::from(self.interpreter.is_some()) + usize::from(self.has_dynamic)
+    }
+
+    pub fn header_size(&self) -> usize {
+        if self.is_64 { 64 } else { 52 }
+    }
+
+    pub fn entry_size(&self) -> usize {
+        if self.is_64 { 56 } else { 32 }
+    }
+
+    fn string_table(&self) -> (Vec<u8>, Vec<usize>) {
+        let mut table = vec![0];
+        let mut offsets = Vec::new();
+        for (_, string) in &self.strings {
+            offsets.push(table.len());
+            table.extend(string);
+            table.push(0);
+        }
+        (table, offsets)
+    }
+
+    fn dynamic(&self, offsets: &[usize], table_at: usize, table_size: usize) -> Vec<u8> {
+        if !self.has_dynamic {
+            return Vec::new();
+        }
+        let mut out = Vec::new();
+        let strings = self.strings.iter().zip(offsets).map(|((tag, _), &offset)| (*tag, offset as u64));
+        let table = [(5, table_at as u64), (10, table_size as u64)];
+        for (tag, value) in strings.chain(table).chain(self.numbers.iter().copied()).chain([(0, 0)]) {
+            self.word(&mut out, tag);
+            self.word(&mut out, value);
+        }
+        out
+    }
+
+    fn header(&self, headers: usize) -> Vec<u8> {
+        let mut out = b"\x7fELF".to_vec();
+        out.extend([1 + u8::from(self.is_64), if self.is_little { 1 } else { 2 }, 1]);
+        out.resize(16, 0);
+        self.half(&mut out, self.kind);
+        self.half(&mut out, self.machine);
+        self.long(&mut out, 1);
+        self.word(&mut out, self.entry);
+        self.word(&mut out, self.header_size() as u64);
+        self.word(&mut out, 0);
+        self.long(&mut out, self.flags);
+        for value in [self.header_size(), self.entry_size(), headers, 0, 0, 0] {
+            self.half(&mut out, u16::try_from(value).unwrap());
+        }
+        out
+    }
+
+    fn segment(&self, out: &mut Vec<u8>, kind: u32, flags: u32, offset: usize, size: usize) {
+        self.long(out, kind);
+        if self.is_64 {
+            self.long(out, flags);
+        }
+        for value in [offset, offset, offset, size, size] {
+            self.word(out, value as u64);
+        }
+        if !self.is_64 {
+            self.long(out, flags);
+        }
+        self.word(out, 1);
+    }
+
+    fn half(&self, out: &mut Vec<u8>, value: u16) {
+        out.extend(if self.is_little { value.to_le_bytes() } else { value.to_be_bytes() });
+    }
+
+    fn long(&self, out: &mut Vec<u8>, value: u32) {
+        out.extend(if self.is_little { value.to_le_bytes() } else { value.to_be_bytes() });
+    }
+
+    fn word(&self, out: &mut Vec<u8>, value: u64) {
+        if self.is_64 {
+            out.extend(if self.is_little { value.to_le_bytes() } else { value.to_be_bytes() });
+        } else {
+            self.long(out, u32::try_from(value).unwrap());
+        }
+    }
+}
+
+#[test]
+fn fixtures_are_what_an_independent_parser_reads() {
+    for (is_64, is_little) in [(true, true), (true, false), (false, true), (false, false)] {
+        let bytes = program(&["libx.so"]).machine(S390, is_64, is_little).bytes();
+        let file = object::File::parse(bytes.as_slice()).unwrap();
+        assert_eq!((file.is_64(), file.is_little_endian()), (is_64, is_little));
+        assert_eq!(file.segments().next().unwrap().size(), bytes.len() as u64);
+        assert_eq!(file.entry(), 0x1000);
+    }
+}

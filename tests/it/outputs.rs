@@ -1,0 +1,147 @@
+//! Archives, layouts and root directories: complete or absent.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use scratchpack::{ErrorKind, Image};
+use serde_json::Value;
+
+use crate::elf::{library, program};
+use crate::layers::large;
+use crate::root::{Root, tree};
+
+fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_file_and_a_pipe_get_the_same_bytes() {
+    let root = large();
+    let image = root.image("/app");
+    let out = tempfile::tempdir().unwrap();
+    let file = image.write_archive(out.path().join("app.tar")).unwrap();
+    let mut bytes = Vec::new();
+    let piped = image.write_archive_to(&mut bytes).unwrap();
+    assert_eq!(file, piped);
+    assert_eq!(file.size(), bytes.len() as u64);
+    assert!(fs::read(out.path().join("app.tar")).unwrap() == bytes);
+}
+
+#[test]
+fn an_error_leaves_the_old_output_and_no_other_file() {
+    let root = large();
+    let image = root.image("/app");
+    fs::write(root.on_machine("/lib/libx.so.1.0"), b"changed").unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let archive = out.path().join("app.tar");
+    fs::write(&archive, b"old").unwrap();
+    assert_eq!(image.write_archive(&archive).unwrap_err().kind(), ErrorKind::Changed);
+    assert_eq!(fs::read(&archive).unwrap(), b"old");
+    assert_eq!(image.write_layer(&archive).unwrap_err().kind(), ErrorKind::Changed);
+    assert_eq!(image.write_rootfs(out.path().join("rootfs")).unwrap_err().kind(), ErrorKind::Changed);
+    assert_eq!(names(out.path()), ["app.tar"]);
+    assert_eq!(image.write_layout(out.path().join("layout")).unwrap_err().kind(), ErrorKind::Changed);
+    assert_eq!(names(&out.path().join("layout/blobs/sha256")), [""; 0]);
+}
+
+#[test]
+fn an_archive_replaces_a_file_but_nothing_else() {
+    let root = large();
+    let image = root.image("/app");
+    let out = tempfile::tempdir().unwrap();
+    let pipe = out.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+    for path in [&pipe, out.path()] {
+        assert_eq!(image.write_archive(path).unwrap_err().kind(), ErrorKind::OutputRefused);
+    }
+    let missing = image.write_archive(out.path().join("no/such/app.tar")).unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+    assert_eq!(names(out.path()), ["pipe"]);
+}
+
+#[test]
+fn a_symlink_to_an_archive_stays_a_symlink() {
+    let root = large();
+    let out = tempfile::tempdir().unwrap();
+    fs::write(out.path().join("real.tar"), b"old").unwrap();
+    symlink("real.tar", out.path().join("link.tar")).unwrap();
+    root.image("/app").write_archive(out.path().join("link.tar")).unwrap();
+    assert_eq!(fs::read_link(out.path().join("link.tar")).unwrap(), Path::new("real.tar"));
+    assert!(fs::metadata(out.path().join("real.tar")).unwrap().len() > 1000);
+}
+
+fn index(layout: &Path) -> Vec<String> {
+    let index: Value = serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
+    let name = |manifest: &Value| manifest["annotations"]["io.containerd.image.name"].as_str().unwrap().to_owned();
+    index["manifests"].as_array().unwrap().iter().map(name).collect()
+}
+
+#[test]
+fn a_layout_keeps_the_images_of_other_names() {
+    let root = large();
+    let out = tempfile::tempdir().unwrap();
+    let layout = out.path().join("layout");
+    let write = |tag: &str, created| {
+        root.builder("/app").tag(tag).created(created).build().unwrap().write_layout(&layout).unwrap()
+    };
+    write("a:1", 0);
+    write("b", 0);
+    write("a:1", 5);
+    assert_eq!(index(&layout), ["docker.io/library/b:latest", "docker.io/library/a:1"]);
+    assert_eq!(names(&layout), ["blobs", "index.json", "oci-layout"]);
+}
+
+#[test]
+fn a_directory_that_holds_other_things_is_no_layout() {
+    let root = large();
+    let out = tempfile::tempdir().unwrap();
+    fs::write(out.path().join("precious"), b"x").unwrap();
+    let error = root.image("/app").write_layout(out.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutputRefused);
+    assert_eq!(names(out.path()), ["precious"]);
+}
+
+#[test]
+fn a_root_directory_holds_the_tree() {
+    let root = large();
+    let image = root.builder("/app").created(7).build().unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let rootfs = out.path().join("rootfs");
+    image.write_rootfs(&rootfs).unwrap();
+    for entry in image.entries() {
+        let path = rootfs.join(entry.path().strip_prefix("/").unwrap());
+        let metadata = fs::symlink_metadata(&path).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o7777, entry.mode(), "{}", path.display());
+        assert_eq!(metadata.mtime(), 7, "{}", path.display());
+    }
+    assert!(fs::read(rootfs.join("app")).unwrap() == fs::read(root.on_machine("/app")).unwrap());
+    let error = image.write_rootfs(&rootfs).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutputRefused);
+    assert_eq!(names(out.path()), ["rootfs"]);
+}
+
+#[test]
+fn hard_links_are_hard_links_in_a_root_directory() {
+    let root = Root::debian()
+        .file("/app", &program(&["liba.so", "libb.so"]))
+        .file("/lib/liba.so", &library("x"))
+        .hard_link("/lib/libb.so", "/lib/liba.so");
+    let out = tempfile::tempdir().unwrap();
+    let rootfs = out.path().join("r");
+    root.image("/app").write_rootfs(&rootfs).unwrap();
+    let inode = |name: &str| fs::metadata(rootfs.join(name)).unwrap().ino();
+    assert_eq!(inode("lib/liba.so"), inode("lib/libb.so"));
+}
+
+#[test]
+fn an_image_can_be_looked_at_before_it_is_written() {
+    let root = large();
+    let image: Image = root.image("/app");
+    assert_eq!(tree(&image).last().unwrap(), "/app");
+    assert_eq!(image.inputs().count(), 3);
+    assert!(image.entries().all(|entry| !entry.reason().is_empty()));
+}
