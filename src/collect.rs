@@ -1,6 +1,7 @@
 //! The closure of a program: the objects that the dynamic loader would load for it, and from where.
 
 mod closure;
+mod expand;
 mod files;
 mod glibc;
 mod ld_cache;

@@ -55,9 +55,9 @@ pub enum ErrorKind {
 /// The cause of an [`Error`], before anyone has said in which operation it arose.
 #[derive(thiserror::Error)]
 pub(crate) enum Cause {
-    #[error("no such file")]
+    #[error("no such file or directory; check the path, or make it first")]
     NotFound,
-    #[error("{0}")]
+    #[error("{}", io_words(.0))]
     Io(#[source] io::Error),
     #[error("{0}")]
     NotElf(String),
@@ -172,6 +172,16 @@ impl Error {
 
     pub(crate) fn into_cause(self) -> Cause {
         self.0.cause
+    }
+}
+
+fn io_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!("{error}; run as a user who may, or change the mode of the file and of its directories")
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!("{error}; make room, or write elsewhere"),
+        _ => error.to_string(),
     }
 }
 

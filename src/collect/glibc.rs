@@ -1,17 +1,17 @@
 //! glibc's loader: which objects it loads for a program, in which order, from where (`_dl_map_object_deps` in glibc).
 
 use std::cell::OnceCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::expand::{Expander, Name, places_at};
 use super::files::{Opened, Spot};
 use super::ld_cache::LdCache;
 use super::loader::GlibcBuild;
-use super::search::{Anchor, Ended, FileTree, Found, List, Place, Prober, Tried};
-use super::tokens::{self, Piece};
+use super::search::{Ended, FileTree, Found, List, Place, Prober, Tried};
 use crate::analyze::{Dependency, DependencyKind, Elf, Machine, glibc};
 use crate::root::FileId;
 use crate::trace::{Attempt, Refusal, Rule, Why};
@@ -109,6 +109,7 @@ pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpret
     let mut process = Process {
         start,
         prober,
+        expander: Expander { build: start.build, machine },
         machine,
         names: HashMap::new(),
         files: HashMap::new(),
@@ -129,6 +130,7 @@ const PROGRAM: usize = 0;
 struct Process<'t, T> {
     start: &'t Start<'t, T>,
     prober: Prober<'t, T>,
+    expander: Expander<'t>,
     machine: Machine,
     /// Every name that a loaded object answers to.
     names: HashMap<OsString, usize>,
@@ -187,7 +189,8 @@ impl<T: FileTree> Process<'_, T> {
 
     /// What answers to one entry of `object`'s dynamic section.
     fn request(&mut self, object: usize, dependency: &Dependency) -> Option<usize> {
-        let name = self.expand_name(object, dependency.name());
+        let origins = &self.loading.objects[object].origins;
+        let name = self.expander.name(origins, dependency.name());
         let (rule, target, opened) = match self.resolve(object, &name) {
             Resolution::Kernel => (Rule::Loaded, None, None),
             Resolution::Loaded(target) => (Rule::Loaded, Some(target), None),
@@ -235,24 +238,13 @@ impl<T: FileTree> Process<'_, T> {
     /// A name with a slash is opened as it stands.
     fn open_path(&self, object: usize, name: &Name, tried: &mut dyn Tried) -> Option<Found> {
         let places = match &name.after_origin {
-            Some(suffix) => self.places_at_origins(object, suffix),
+            Some(suffix) => places_at(&self.loading.objects[object].origins, object, suffix),
             None => vec![Place::fixed(PathBuf::from(&name.text))],
         };
         places.into_iter().find_map(|place| match self.prober.try_path(place, Rule::Path, tried) {
             Ended::Found(found) => Some(found),
             Ended::GoOn | Ended::Stop => None,
         })
-    }
-
-    fn places_at_origins(&self, owner: usize, suffix: &OsStr) -> Vec<Place> {
-        let origins = self.loading.objects[owner].origins.iter();
-        let place = |origin: &Spot| {
-            let mut path = origin.path.clone().into_os_string();
-            path.push(suffix);
-            let spot = Spot { world: origin.world, path: path.into() };
-            Place { spot, anchor: Anchor::Origin { owner, suffix: suffix.to_owned() } }
-        };
-        origins.map(place).collect()
     }
 
     /// `_dl_map_object` in glibc, for a name without a slash.
@@ -329,72 +321,15 @@ impl<T: FileTree> Process<'_, T> {
         let places = match cell.get() {
             Some(places) => places.clone(),
             None => {
-                let (places, relative) = self.expand_list(object, text);
-                let places: Rc<[Place]> = places.into();
-                let _ = cell.set(places.clone());
+                let expanded = self.expander.list(&loaded.origins, object, text);
+                let _ = cell.set(expanded.places.clone());
                 let note = |element| RelativeElement { owner: object, rule, element };
-                self.loading.relative.extend(relative.into_iter().map(note));
-                places
+                self.loading.relative.extend(expanded.relative.into_iter().map(note));
+                expanded.places
             }
         };
         let owner = self.loading.objects[object].name.clone();
         Some(List { rule, owner: Some(owner), places })
-    }
-
-    /// `fillin_rpath` in glibc: the directories of a list, and its elements that mean the working directory.
-    fn expand_list(&self, object: usize, text: &OsStr) -> (Vec<Place>, Vec<OsString>) {
-        let mut places: Vec<Place> = Vec::new();
-        let mut known = HashSet::new();
-        let mut relative = Vec::new();
-        if text.is_empty() {
-            return (places, relative);
-        }
-        for element in text.as_bytes().split(|&byte| byte == b':') {
-            for place in self.expand_element(object, element) {
-                if !place.spot.path.is_absolute() {
-                    relative.push(OsString::from_vec(element.to_vec()));
-                } else if known.insert(place.spot.clone()) {
-                    places.push(place);
-                }
-            }
-        }
-        (places, relative)
-    }
-
-    /// All that an element can stand for: `$PLATFORM` depends on the CPU, and the `$ORIGIN` of a program from outside
-    /// a sysroot is in two places.
-    fn expand_element(&self, object: usize, element: &[u8]) -> Vec<Place> {
-        let pieces = tokens::split(element);
-        let owner = &self.loading.objects[object];
-        let origins: Vec<Option<&Spot>> = match pieces.contains(&Piece::Origin) {
-            true => owner.origins.iter().map(Some).collect(),
-            false => vec![None],
-        };
-        let platforms = self.platforms(&pieces);
-        let mut places = Vec::new();
-        for origin in origins {
-            for &platform in platforms {
-                let place = expand(&pieces, origin, &self.start.build.lib, platform, object);
-                places.extend(place);
-            }
-        }
-        places
-    }
-
-    fn platforms(&self, pieces: &[Piece<'_>]) -> &'static [&'static str] {
-        if pieces.contains(&Piece::Platform) { glibc::platforms(self.machine) } else { &[""] }
-    }
-
-    fn expand_name(&self, object: usize, name: &OsStr) -> Name {
-        let pieces = tokens::split(name.as_bytes());
-        let origin = self.loading.objects[object].origins.first().map(|spot| spot.path.as_path());
-        let Some(platform) = self.platforms(&pieces).first() else {
-            return Name { text: name.to_owned(), after_origin: None, has_value: false };
-        };
-        let expand =
-            |pieces: &[Piece<'_>]| OsString::from_vec(expand_text(pieces, origin, &self.start.build.lib, platform));
-        let leads = pieces.first() == Some(&Piece::Origin);
-        Name { text: expand(&pieces), after_origin: leads.then(|| expand(&pieces[1..])), has_value: true }
     }
 
     /// Takes what was found into the process: a file that is loaded already only gets one more name.
@@ -448,36 +383,6 @@ impl<T: FileTree> Process<'_, T> {
     }
 }
 
-/// A requested name, its tokens expanded.
-struct Name {
-    text: OsString,
-    /// What follows where the name begins with `$ORIGIN`.
-    after_origin: Option<OsString>,
-    /// Whether each of its tokens has a value.
-    has_value: bool,
-}
-
-impl Name {
-    fn has_slash(&self) -> bool {
-        self.text.as_bytes().contains(&b'/')
-    }
-
-    fn problem(&self) -> Option<&'static str> {
-        if !self.has_value {
-            Some("a name with a token that has no value on this machine")
-        } else if self.text.is_empty() {
-            Some("an empty name")
-        } else if self.has_slash() && !self.text.as_bytes().starts_with(b"/") {
-            Some(
-                "a path relative to the working directory, which an image does not fix; \
-                 link with a plain name or an absolute path",
-            )
-        } else {
-            None
-        }
-    }
-}
-
 /// What became of a request.
 enum Resolution {
     /// The kernel provides it.
@@ -486,42 +391,4 @@ enum Resolution {
     Loaded(usize),
     Opened(Rule, usize, PathBuf),
     NotFound(Vec<Attempt>, Option<String>),
-}
-
-/// An element with its tokens replaced, hanging on its owner where it begins with `$ORIGIN`.
-fn expand(pieces: &[Piece<'_>], origin: Option<&Spot>, lib: &[u8], platform: &str, owner: usize) -> Option<Place> {
-    let text = expand_text(pieces, origin.map(|spot| spot.path.as_path()), lib, platform);
-    let path = PathBuf::from(OsString::from_vec(without_slashes_at_end(&text).to_vec()));
-    let leads = pieces.first() == Some(&Piece::Origin);
-    match origin {
-        Some(spot) if leads => {
-            let rest = expand_text(&pieces[1..], Some(&spot.path), lib, platform);
-            let suffix = OsString::from_vec(trim_end_slashes(&rest).to_vec());
-            let anchor = Anchor::Origin { owner, suffix };
-            Some(Place { spot: Spot { world: spot.world, path }, anchor })
-        }
-        _ => Some(Place::fixed(path)),
-    }
-}
-
-fn expand_text(pieces: &[Piece<'_>], origin: Option<&Path>, lib: &[u8], platform: &str) -> Vec<u8> {
-    let values = pieces.iter().map(|piece| match piece {
-        Piece::Text(text) => text,
-        Piece::Origin => origin.map(|path| path.as_os_str().as_bytes()).unwrap_or_default(),
-        Piece::Lib => lib,
-        Piece::Platform => platform.as_bytes(),
-    });
-    values.collect::<Vec<_>>().concat()
-}
-
-fn trim_end_slashes(text: &[u8]) -> &[u8] {
-    let end = text.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
-    &text[..end]
-}
-
-fn without_slashes_at_end(text: &[u8]) -> &[u8] {
-    match trim_end_slashes(text) {
-        [] if !text.is_empty() => b"/",
-        trimmed => trimmed,
-    }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
 #[derive(clap::Subcommand)]
 pub(crate) enum Subcommand {
     /// Make an image of one or more programs.
-    Build(Build),
+    Build(Box<Build>),
     /// Show what a program needs: who needs what, found by which rule, where.
     Inspect(Inspect),
 }

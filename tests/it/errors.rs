@@ -15,7 +15,10 @@ fn error(path: &Path) -> Error {
 fn a_missing_program_is_named() {
     let error = error(Path::new("/nowhere/app"));
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert_eq!(error.to_string(), "cannot analyze /nowhere/app: no such file");
+    assert_eq!(
+        error.to_string(),
+        "cannot analyze /nowhere/app: no such file or directory; check the path, or make it first"
+    );
     assert_eq!(error.path(), Some(Path::new("/nowhere/app")));
 }
 
