@@ -1,0 +1,108 @@
+//! Closures beside what the real loader lists.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+
+use scratchpack::{Closure, Object};
+
+use crate::fixtures::Fixtures;
+use crate::loader::{self, Dynamic, Listed, Listing};
+use crate::tools;
+
+const FEWEST: usize = 20;
+
+#[test]
+fn every_program_of_the_machine_has_the_closure_that_its_loader_lists() {
+    let (programs, others): (Vec<_>, Vec<_>) = loader::programs().into_iter().partition(Dynamic::is_of_glibc);
+    let differences = differences(&programs);
+    tools::say(&format!(
+        "{} programs compared with their loader, {} of other loaders skipped",
+        programs.len(),
+        others.len()
+    ));
+    assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.join("\n"));
+    tools::is_available(&format!("{FEWEST} programs of glibc"), programs.len() >= FEWEST);
+}
+
+#[test]
+fn a_library_that_the_loader_does_not_find_is_missing() {
+    if !tools::are_here(&["cc"]) {
+        return;
+    }
+    let fixtures = Fixtures::compile();
+    let app = loader::dynamic(fixtures.path().join("bin/app")).unwrap();
+    assert_eq!(difference(&app), None);
+    fs::remove_file(fixtures.path().join("lib/libgreet.so")).unwrap();
+    assert_eq!(difference(&app), None);
+    assert_eq!(missing(&Closure::of(&app.path).unwrap()), BTreeSet::from(["libgreet.so".to_owned()]));
+}
+
+fn differences(programs: &[Dynamic]) -> Vec<String> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let size = programs.len().div_ceil(threads).max(1);
+    thread::scope(|scope| {
+        let workers: Vec<_> = programs
+            .chunks(size)
+            .map(|chunk| scope.spawn(|| chunk.iter().filter_map(difference).collect::<Vec<_>>()))
+            .collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    })
+}
+
+fn difference(program: &Dynamic) -> Option<String> {
+    let compared = compare(program);
+    compared.err().map(|difference| format!("{}: {difference}", program.path.display()))
+}
+
+fn compare(program: &Dynamic) -> Result<(), String> {
+    let closure = Closure::of(&program.path).map_err(|error| format!("{error:?}"))?;
+    if !Path::new(&program.interpreter).exists() {
+        return same("missing", &missing(&closure), &BTreeSet::from([program.interpreter.clone()]));
+    }
+    let listing = list(program)?;
+    same("objects", &objects(&closure), &listing.objects)?;
+    same("missing", &missing(&closure), &listing.missing)?;
+    compare_interpreter(&closure, &listing, &program.interpreter)
+}
+
+/// `--list` stops at the first library that is not found; what ldd does lists them all.
+fn list(program: &Dynamic) -> Result<Listing, String> {
+    let real = fs::canonicalize(&program.path).map_err(|error| error.to_string())?;
+    let ask = |change: fn(&mut Command) -> &mut Command| {
+        let mut command = Command::new(&program.interpreter);
+        loader::list(change(command.env_clear()).arg(&real), &program.interpreter)
+    };
+    ask(|command| command.arg("--list")).or_else(|_| ask(|command| command.env("LD_TRACE_LOADED_OBJECTS", "1")))
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, ours: &T, theirs: &T) -> Result<(), String> {
+    if ours == theirs { Ok(()) } else { Err(format!("{what}\n  closure {ours:?}\n  loader  {theirs:?}")) }
+}
+
+/// Of a program that needs no library the loader lists nothing, itself neither.
+fn compare_interpreter(closure: &Closure, listing: &Listing, name: &str) -> Result<(), String> {
+    let ours = closure.interpreter().map(|object| text(object.opened()));
+    match ours.as_deref() == Some(name) && (listing.has_interpreter || listing.is_static) {
+        true => Ok(()),
+        false => Err(format!("the interpreter {name} is {ours:?} here, {} there", listing.has_interpreter)),
+    }
+}
+
+fn objects(closure: &Closure) -> Vec<Listed> {
+    closure.objects().iter().skip(usize::from(closure.interpreter().is_some())).map(listed).collect()
+}
+
+fn listed(object: &Object) -> Listed {
+    Listed { name: text(object.name().as_ref()), path: text(object.opened()) }
+}
+
+fn missing(closure: &Closure) -> BTreeSet<String> {
+    closure.missing().iter().map(|missing| text(missing.name().as_ref())).collect()
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
