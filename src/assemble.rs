@@ -19,12 +19,13 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use crate::collect::Closure;
-use crate::error::Result;
+use crate::error::{Cause, Result};
 use crate::finding::Finding;
-use crate::tree::{Entry, Tree};
+use crate::root::FileId;
+use crate::tree::{Content, Entry, Tree};
 use documents::{Description, Documents};
 use layer::{Layer, LayerPlan};
-use publish::Draft;
+use publish::{Draft, WRITE};
 
 pub use builder::ImageBuilder;
 pub use compress::Compression;
@@ -113,6 +114,7 @@ impl Image {
     /// [`OutputRefused`](crate::ErrorKind::OutputRefused) where `file` is no regular file.
     pub fn write_archive(&self, file: impl AsRef<Path>) -> Result<Written> {
         let file = file.as_ref();
+        self.expect_no_input(file)?;
         let mut draft = Draft::of_file(file)?;
         let written = archive::write_to_file(self, draft.file()).map_err(|error| error.at(file))?;
         draft.publish().map(|()| written)
@@ -150,6 +152,7 @@ impl Image {
     /// Those of [`Image::write_archive`].
     pub fn write_layer(&self, file: impl AsRef<Path>) -> Result<Written> {
         let file = file.as_ref();
+        self.expect_no_input(file)?;
         let mut draft = Draft::of_file(file)?;
         let layer = self.layer_plan().write(draft.file()).map_err(|error| error.at(file))?;
         let documents = self.description.documents(&layer)?;
@@ -163,8 +166,24 @@ impl Image {
     /// Those of [`Image::write_archive_to`].
     pub fn write_layer_to(&self, mut out: impl Write) -> Result<Written> {
         let layer = self.layer_plan().write(&mut out)?;
+        out.flush().map_err(|error| Cause::Io(error).during(WRITE))?;
         let documents = self.description.documents(&layer)?;
         Ok(Written::new(&layer, &documents, layer.blob.size))
+    }
+
+    /// A file that goes into the image must not be replaced by it.
+    fn expect_no_input(&self, file: &Path) -> Result<()> {
+        let sources = self.entries().filter_map(|entry| match entry.content() {
+            Content::File(source) => Some(source.stamp.id),
+            _ => None,
+        });
+        match FileId::of(file) {
+            Some(id) if sources.into_iter().any(|source| source == id) => {
+                let why = "it is one of the files that go into the image; give another name".to_owned();
+                Err(Cause::OutputRefused(why).on(WRITE, file))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn layer_plan(&self) -> LayerPlan<'_> {

@@ -19,8 +19,11 @@ use crate::assemble::Image;
 /// Once a build script prints such a line, cargo no longer watches the package's other files for it: name them yourself.
 /// Outside a build script the lines mean nothing.
 pub fn rerun_if_changed(image: &Image) {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    // OUT_DIR is <target>/<profile>/build/<package>/out.
+    let target = variable("OUT_DIR").and_then(|out| out.ancestors().nth(4).map(Path::to_owned));
     let own: Vec<PathBuf> =
-        ["CARGO_MANIFEST_DIR", "OUT_DIR"].into_iter().filter_map(std::env::var_os).map(PathBuf::from).collect();
+        [variable("CARGO_MANIFEST_DIR"), target, variable("OUT_DIR")].into_iter().flatten().collect();
     for line in lines(image.inputs(), &own) {
         println!("cargo::rerun-if-changed={line}");
     }

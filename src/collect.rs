@@ -6,30 +6,40 @@ mod files;
 mod glibc;
 mod ld_cache;
 mod loader;
+mod musl;
 mod place;
+mod process;
+mod replay;
 mod search;
 mod tokens;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::error::{Cause, Result};
 use crate::finding::Finding;
 use crate::root::{Fault, Root};
 use crate::trace::{Attempt, Missing, Refusal, Rule, Why};
-use files::{Files, Opened, Spot, World};
-use glibc::{Loaded, Loading, NotFound, Start};
+use files::Files;
 use ld_cache::LdCache;
 use loader::GlibcBuild;
+use musl::MuslBuild;
 use place::{Layout, ProgramPlace};
-use search::{Anchor, FileTree, Found, Place};
+use process::{Loaded, Loading, NotFound};
+use search::{Anchor, Found, Place};
 
 pub use closure::{Closure, Object, Request};
-pub(crate) use closure::{LoaderCache, Source};
+pub(crate) use closure::{LoaderFacts, Source};
+pub(crate) use files::{Opened, Parsed, Spot, World};
 pub(crate) use ld_cache::write as write_ld_cache;
 pub use loader::Libc;
+pub(crate) use loader::LoaderBuild;
+pub(crate) use musl::BUILTIN as MUSL_BUILTIN;
 pub(crate) use place::Item;
+pub(crate) use replay::{Replay, ReplayStart, replay};
+pub(crate) use search::FileTree;
 
 /// Bytes of an ld.so.cache that are believed; one of 10,000 libraries has about 1 MiB.
 const MAX_CACHE: u64 = 64 << 20;
@@ -100,11 +110,12 @@ impl Collector {
         };
         let install = self.checked_install()?;
         let library_path = self.places_of_library_path()?;
-        let work = Work { root, machine, library_path, install };
+        let work = Work { root, machine, library_path, install: install.as_deref() };
         work.collect(path).map_err(|cause| cause.on("analyze", path))
     }
 
-    fn checked_install(&self) -> Result<Option<&Path>> {
+    /// The install path with its `.` and doubled slashes taken out.
+    fn checked_install(&self) -> Result<Option<PathBuf>> {
         let is_plain = |path: &Path| {
             path.is_absolute()
                 && path.file_name().is_some()
@@ -116,7 +127,7 @@ impl Collector {
                 "the program's path in the image must be absolute, end in a file name, and have no `..`".into(),
             ])
             .on("install the program as", path)),
-            other => Ok(other),
+            other => Ok(other.map(|path| path.components().collect())),
         }
     }
 
@@ -166,19 +177,27 @@ impl Work<'_> {
 
     /// The program, by its path in the root where it lies in there.
     fn open_program(&self, files: &Files<'_>, path: PathBuf, name: &OsStr) -> Result<Loaded, Cause> {
-        let world = if self.root.is_host() { World::Root } else { World::Machine };
-        let mut place = Place { spot: Spot { world, path }, anchor: Anchor::Fixed };
-        let mut opened = files.open(&place.spot).map_err(Fault::into_cause)?;
-        if let Ok(rest) = opened.walk.real.strip_prefix(self.root.real_directory())
-            && !self.root.is_host()
-        {
-            place = Place::fixed(Path::new("/").join(rest));
-            opened = files.open(&place.spot).map_err(Fault::into_cause)?;
-        }
+        let place = match self.path_in_root(files, &path, name)? {
+            Some(path) => Place::fixed(path),
+            None => Place { spot: Spot { world: World::Machine, path }, anchor: Anchor::Fixed },
+        };
+        let opened = files.open(&place.spot).map_err(Fault::into_cause)?;
         let elf = opened.parsed.elf.as_ref().map_err(Cause::restated)?.clone();
         elf.check_program()?;
         let origins = self.origins(&place.spot, &opened.walk.real);
         Ok(Loaded::new(name.to_owned(), Found { place, rule: Rule::Requested, opened }, elf, origins))
+    }
+
+    /// The path in the root of a path of this machine, if it lies in there. Only its directory is resolved on this
+    /// machine: the file itself may be a symlink, which means something in the root.
+    fn path_in_root(&self, files: &Files<'_>, path: &Path, name: &OsStr) -> Result<Option<PathBuf>, Cause> {
+        if self.root.is_host() {
+            return Ok(Some(path.to_owned()));
+        }
+        let directory = files.walker(World::Machine).directory(path.parent().unwrap_or(path));
+        let real = directory.map_err(Fault::into_cause)?.real;
+        let rest = real.strip_prefix(self.root.real_directory()).ok();
+        Ok(rest.map(|rest| Path::new("/").join(rest).join(name)))
     }
 
     /// `$ORIGIN` is of the real file (ld.so(8)). A program from outside the root has its libraries beside it, or in
@@ -207,47 +226,37 @@ impl Work<'_> {
             Err(refusal) => return Ok(self.without_interpreter(program, place, refusal)),
         };
         let parts = loader::parts(files, &found.place.spot).map_err(Fault::into_cause)?;
-        match loader::identify(&parts, &found.place.spot.path) {
-            Some(Libc::Glibc) => {
-                let build = GlibcBuild::read(&parts, program.elf.machine());
-                Ok(self.run_glibc(files, program, interpreter, found, build))
+        let machine = program.elf.machine();
+        let build = match loader::identify(&parts, &found.place.spot.path) {
+            Some(Libc::Glibc) => LoaderBuild::Glibc(GlibcBuild::read(&parts, machine)),
+            Some(Libc::Musl) => LoaderBuild::Musl(MuslBuild::read(&parts, &found.place.spot.path, machine, files)),
+            None => {
+                return Err(Cause::Unsupported(format!(
+                    "its interpreter {} is the loader of neither glibc nor musl",
+                    crate::text::printable(&interpreter)
+                )));
             }
-            Some(Libc::Musl) => Err(Cause::Unsupported("it is linked with musl, whose rules are not known yet".into())),
-            None => Err(Cause::Unsupported(format!(
-                "its interpreter {} is the loader of neither glibc nor musl",
-                crate::text::printable(&interpreter)
-            ))),
-        }
+        };
+        // An interpreter that could not be read was refused before.
+        let elf = found.opened.parsed.elf.as_ref().map_or_else(|_| program.elf.clone(), Arc::clone);
+        let interpreter = Loaded::new(interpreter, found, elf, Vec::new());
+        let cache = match &build {
+            LoaderBuild::Glibc(build) => files.read(&build.cache, MAX_CACHE).ok(),
+            LoaderBuild::Musl(_) => None,
+        };
+        let library_path = self.library_path.as_slice().into();
+        let loading = load(files, &build, cache, library_path, program, interpreter);
+        Ok(Run { loading, build: Some(build) })
     }
 
     fn open_interpreter(&self, files: &Files<'_>, place: &Place, program: &Loaded) -> Result<Opened, Refusal> {
         let opened = files.open(&place.spot).map_err(refusal_of)?;
-        let machine = opened.parsed.machine.filter(|other| {
-            let own = program.elf.machine();
-            (other.code, other.class, other.byte_order) == (own.code, own.class, own.byte_order)
-        });
-        match (&opened.parsed.elf, machine) {
-            (Err(cause), _) => Err(Refusal::with(Why::NotElf, cause.to_string())),
-            (Ok(elf), None) => Err(Refusal::with(Why::WrongMachine, elf.machine().name())),
-            (Ok(_), Some(_)) => Ok(opened),
+        let own = program.elf.machine();
+        match (opened.parsed.machine.and_then(|other| own.mismatch(other)), &opened.parsed.elf) {
+            (Some(refusal), _) => Err(refusal),
+            (None, Err(cause)) => Err(Refusal::with(Why::NotElf, cause.to_string())),
+            (None, Ok(_)) => Ok(opened),
         }
-    }
-
-    fn run_glibc(
-        &self,
-        files: &Files<'_>,
-        program: Loaded,
-        name: OsString,
-        interpreter: Found,
-        build: GlibcBuild,
-    ) -> Run {
-        let byte_order = program.elf.byte_order();
-        let cache = files.read(&build.cache, MAX_CACHE).ok().and_then(|bytes| LdCache::parse(bytes, byte_order));
-        let start = Start { tree: files, build: &build, cache, library_path: self.library_path.as_slice().into() };
-        // An interpreter that could not be read was refused before.
-        let elf = interpreter.opened.parsed.elf.as_ref().map_or_else(|_| program.elf.clone(), Arc::clone);
-        let interpreter = Loaded::new(name, interpreter, elf, Vec::new());
-        Run { loading: glibc::load(&start, program, interpreter), libc: Some(Libc::Glibc), build: Some(build) }
     }
 
     fn without_interpreter(&self, program: Loaded, place: Place, refusal: Refusal) -> Run {
@@ -278,9 +287,9 @@ impl Work<'_> {
     }
 
     fn finish(&self, files: &Files<'_>, name: &OsStr, run: Run) -> Result<Closure, Cause> {
-        let Run { loading, libc, build } = run;
+        let Run { loading, build } = run;
         let program = ProgramPlace { name, install: self.install };
-        let builtin = build.as_ref().and_then(|build| build.directories.first().cloned());
+        let builtin = build.as_ref().and_then(|build| build.directories().first().cloned());
         let builtin = builtin.unwrap_or_else(|| PathBuf::from("/lib"));
         let layout = place::lay_out(files, &loading.objects, &program, builtin).map_err(Fault::into_cause)?;
         let findings = findings(&loading, &layout, build.as_ref());
@@ -295,7 +304,6 @@ impl Work<'_> {
             missing,
             findings,
             is_foreign,
-            libc,
             build,
             root_of: [self.root.clone(), self.machine.clone()],
         }))
@@ -305,14 +313,34 @@ impl Work<'_> {
 /// What a loader made of a program, and the loader's own facts.
 struct Run {
     loading: Loading,
-    libc: Option<Libc>,
-    build: Option<GlibcBuild>,
+    build: Option<LoaderBuild>,
 }
 
 impl Run {
     fn without_loader(program: Loaded) -> Run {
-        let loading = Loading { objects: vec![program], order: vec![0], not_found: Vec::new(), relative: Vec::new() };
-        Run { loading, libc: None, build: None }
+        let loading = Loading { objects: vec![program], order: vec![0], ..Loading::default() };
+        Run { loading, build: None }
+    }
+}
+
+/// Runs the rules of the program's own libc over a file tree.
+fn load<T: FileTree>(
+    tree: &T,
+    build: &LoaderBuild,
+    cache: Option<Vec<u8>>,
+    library_path: Rc<[Place]>,
+    program: Loaded,
+    interpreter: Loaded,
+) -> Loading {
+    match build {
+        LoaderBuild::Glibc(build) => {
+            let byte_order = program.elf.byte_order();
+            let cache = cache.and_then(|bytes| LdCache::parse(bytes, byte_order));
+            glibc::load(&glibc::Start { tree, build, cache, library_path }, program, interpreter)
+        }
+        LoaderBuild::Musl(build) => {
+            musl::load(&musl::Start { tree, directories: &build.directories, library_path }, program, interpreter)
+        }
     }
 }
 
@@ -347,8 +375,8 @@ fn missing(loading: &Loading, layout: &Layout, program: &OsStr) -> Vec<Missing> 
 const SYSTEM_DIRECTORIES: [&str; 9] =
     ["/lib", "/lib32", "/lib64", "/libx32", "/usr", "/opt", "/nix/store", "/gnu/store", "/emul"];
 
-fn findings(loading: &Loading, layout: &Layout, build: Option<&GlibcBuild>) -> Vec<Finding> {
-    let builtin = build.map(|build| build.directories.as_slice()).unwrap_or_default();
+fn findings(loading: &Loading, layout: &Layout, build: Option<&LoaderBuild>) -> Vec<Finding> {
+    let builtin = build.map(LoaderBuild::directories).unwrap_or_default();
     let build_paths = loading.objects.iter().skip(1).filter_map(|object| build_path(object, builtin));
     let relative = loading.relative.iter().map(|relative| {
         let owner = crate::text::printable(&layout.paths[relative.owner]).to_string();
@@ -367,8 +395,7 @@ fn findings(loading: &Loading, layout: &Layout, build: Option<&GlibcBuild>) -> V
 
 fn build_path(object: &Loaded, builtin: &[PathBuf]) -> Option<Finding> {
     let path = &object.place.spot.path;
-    let is_from_file = matches!(object.rule, Rule::Rpath | Rule::Runpath | Rule::Path);
-    if !is_from_file || object.place.anchor != Anchor::Fixed {
+    if object.place.anchor != Anchor::Fixed {
         return None;
     }
     let is_of_system = SYSTEM_DIRECTORIES.iter().any(|directory| path.starts_with(directory))
@@ -380,12 +407,19 @@ fn build_path(object: &Loaded, builtin: &[PathBuf]) -> Option<Finding> {
     Some(Finding::warning(
         "build-path",
         format!(
-            "the image must hold {shown} at that very path, because {} names it; link with $ORIGIN to keep this \
-             machine's directories out of the image",
+            "the image must hold {shown} at that very path, because {} names it; {} to keep this machine's \
+             directories out of the image",
             match object.rule {
                 Rule::Rpath => "an RPATH",
                 Rule::Runpath => "a RUNPATH",
-                _ => "a DT_NEEDED entry",
+                Rule::Interpreter => "the program's PT_INTERP",
+                Rule::Path => "a DT_NEEDED entry",
+                _ => "the system's list of libraries",
+            },
+            match object.rule {
+                Rule::Interpreter => "link with another --dynamic-linker",
+                Rule::Rpath | Rule::Runpath | Rule::Path => "link with $ORIGIN",
+                _ => "install it in a directory of the system, or give its directory as library path",
             }
         ),
         shown,

@@ -4,6 +4,7 @@ mod args;
 mod build;
 mod inspect;
 mod output;
+mod report;
 
 use std::process::ExitCode;
 

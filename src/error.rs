@@ -44,6 +44,8 @@ pub enum ErrorKind {
     Unsupported,
     /// Two different things were to stand at one path of the image.
     Conflict,
+    /// The finished tree, replayed, would not load the same files as on this machine; nothing was written.
+    Unprovable,
     /// An option that makes no sense, alone or with another.
     InvalidOption,
     /// A file changed between the time it was analyzed and the time it was packed.
@@ -65,14 +67,16 @@ pub(crate) enum Cause {
     Malformed(String),
     #[error("{0}")]
     NotAProgram(String),
-    #[error("{0}")]
-    Foreign(String),
+    #[error("{}", unresolved(.0))]
+    Foreign(Vec<Missing>),
     #[error("{}", unresolved(.0))]
     Unresolved(Vec<Missing>),
     #[error("{0}")]
     Unsupported(String),
     #[error("{}", .0.join("\n"))]
     Conflict(Vec<String>),
+    #[error("the image would not run as the program does on this machine\n{}", .0.join("\n"))]
+    Unprovable(Vec<String>),
     #[error("{}", .0.join("\n"))]
     InvalidOption(Vec<String>),
     #[error("the file changed since it was analyzed; build again when nothing writes to it")]
@@ -118,6 +122,7 @@ impl Cause {
             Cause::Unresolved(_) => ErrorKind::Unresolved,
             Cause::Unsupported(_) => ErrorKind::Unsupported,
             Cause::Conflict(_) => ErrorKind::Conflict,
+            Cause::Unprovable(_) => ErrorKind::Unprovable,
             Cause::InvalidOption(_) => ErrorKind::InvalidOption,
             Cause::Changed => ErrorKind::Changed,
             Cause::OutputRefused(_) => ErrorKind::OutputRefused,
@@ -159,7 +164,7 @@ impl Error {
     /// All libraries that were not found, with the places tried for each; empty for other kinds.
     pub fn missing(&self) -> &[Missing] {
         match &self.0.cause {
-            Cause::Unresolved(missing) => missing,
+            Cause::Unresolved(missing) | Cause::Foreign(missing) => missing,
             _ => &[],
         }
     }

@@ -24,8 +24,8 @@ impl Level {
 /// Something that the caller should know: what, the evidence, and what to do about it.
 ///
 /// Codes are stable: `build-path` (the loader must open a path that looks like a build tree), `relative-path` (a search
-/// path that means the working directory), `special-mode` (setuid or setgid bits were dropped), `untagged` (no legal
-/// image name can be made of the program's name).
+/// path that means the working directory), `special-mode` (setuid or setgid bits were dropped), `file-capabilities`
+/// (the program's file capabilities were dropped), `untagged` (no legal image name can be made of the program's name).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub(crate) level: Level,

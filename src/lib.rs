@@ -56,6 +56,7 @@
 mod analyze;
 mod assemble;
 pub mod build_script;
+mod check;
 mod collect;
 mod error;
 mod finding;

@@ -20,6 +20,8 @@ use crate::error::{Cause, Error};
 
 pub(crate) use walk::{Step, Walk, Walker};
 
+const OPEN_ROOT: &str = "use as root";
+
 /// Directory handles kept open at a time; a process may have as few as 1,024 descriptors in all.
 const HANDLES: usize = 64;
 
@@ -53,6 +55,13 @@ pub(crate) struct Stamp {
 pub(crate) struct FileId {
     dev: u64,
     ino: u64,
+}
+
+impl FileId {
+    /// Of what stands at a path of this machine, symlinks followed.
+    pub(crate) fn of(path: &Path) -> Option<FileId> {
+        rustix::fs::stat(path).ok().map(|status| Stamp::of(&status).id)
+    }
 }
 
 /// A regular file, open for positioned reads.
@@ -109,7 +118,12 @@ impl Root {
             let handle = rustix::fs::open(&real, DIRECTORY, Mode::empty())?;
             Ok(Root { dir, real, handle, handles: Mutex::default() })
         };
-        open().map_err(|error: std::io::Error| Cause::from(error).on("open the root directory", dir))
+        open().map_err(|error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
+                Cause::InvalidOption(vec!["it is no directory of this machine".into()]).on(OPEN_ROOT, dir)
+            }
+            _ => Cause::Io(error).on(OPEN_ROOT, dir),
+        })
     }
 
     /// The path on this machine of a path in this root.
@@ -237,6 +251,12 @@ impl Stamp {
 }
 
 impl Input {
+    /// Whether the file has capabilities of its own (capabilities(7)).
+    pub(crate) fn has_capabilities(&self) -> bool {
+        let mut value = [0; 64];
+        rustix::fs::fgetxattr(&self.file, "security.capability", &mut value).is_ok_and(|size| size > 0)
+    }
+
     /// Whether the open file is still in the state in which it was opened.
     pub(crate) fn is_unchanged(&self) -> bool {
         rustix::fs::fstat(&self.file).is_ok_and(|status| Stamp::of(&status) == self.stamp)

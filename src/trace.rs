@@ -120,7 +120,7 @@ impl Refusal {
 pub struct Attempt {
     pub(crate) path: PathBuf,
     pub(crate) rule: Rule,
-    /// Whose RPATH or RUNPATH it was, as a path in the image.
+    /// Whose RPATH or RUNPATH it was, by the name it was asked for.
     pub(crate) owner: Option<OsString>,
     pub(crate) refusal: Refusal,
 }
@@ -193,6 +193,11 @@ impl Missing {
     /// Who asked for it: paths in the image.
     pub fn needed_by(&self) -> &[PathBuf] {
         &self.needed_by
+    }
+
+    /// Why it could not be found, in words, where the places tried do not tell.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     /// Every place that was tried, in the loader's order.

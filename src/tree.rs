@@ -5,7 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use crate::collect::{Closure, Item, LoaderCache, Object, Source, write_ld_cache};
+use crate::analyze::Machine;
+use crate::collect::{Closure, Item, LoaderBuild, LoaderFacts, MUSL_BUILTIN, Object, Source, write_ld_cache};
 use crate::error::Cause;
 use crate::root::FileId;
 use crate::text::printable;
@@ -115,7 +116,7 @@ impl Tree {
         let mut draft = Draft::default();
         closures.iter().for_each(|closure| draft.add_links(closure));
         closures.iter().for_each(|closure| draft.add_rest(closure));
-        draft.add_loader_caches(closures);
+        draft.add_loader_files(closures);
         draft.finish()
     }
 
@@ -174,32 +175,43 @@ impl Draft {
         }
     }
 
-    /// The cache holds just what the loader would not find in its builtin directories.
-    fn add_loader_caches(&mut self, closures: &[Closure]) {
-        let mut caches: BTreeMap<&Path, (&LoaderCache, Listed<'_>)> = BTreeMap::new();
-        for cache in closures.iter().filter_map(Closure::loader_cache) {
-            let wanted = cache.found.iter().filter(|(name, path)| !self.is_builtin(cache, name, path));
-            let wanted = wanted.map(|(name, path)| (name.as_bytes(), path.as_os_str().as_bytes()));
-            caches.entry(&cache.path).or_insert((cache, BTreeSet::new())).1.extend(wanted);
+    /// What the image's loader must read to find what it would not find in its builtin directories: for glibc a cache
+    /// with just those libraries, for musl a path file with just the directories that are used.
+    fn add_loader_files(&mut self, closures: &[Closure]) {
+        let mut caches: BTreeMap<&Path, (Machine, Listed<'_>)> = BTreeMap::new();
+        let mut path_files: BTreeMap<&Path, Vec<&Path>> = BTreeMap::new();
+        for (closure, loader) in closures.iter().filter_map(|closure| Some((closure, closure.loader()?))) {
+            match &loader.build {
+                LoaderBuild::Glibc(build) => {
+                    let wanted = self.outside(&loader.found_in_system, &build.directories);
+                    let wanted = wanted.map(|(name, path)| (name.as_bytes(), path.as_os_str().as_bytes()));
+                    let machine = closure.program().elf().machine();
+                    caches.entry(&build.cache).or_insert((machine, Listed::new())).1.extend(wanted);
+                }
+                LoaderBuild::Musl(build) => {
+                    let builtin = MUSL_BUILTIN.map(PathBuf::from);
+                    if self.outside(&loader.found_in_system, &builtin).next().is_some() {
+                        path_files.entry(&build.path_file).or_default().extend(directories_used(loader));
+                    }
+                }
+            }
         }
-        let written: Vec<Entry> = caches
-            .into_iter()
-            .filter(|(_, (_, libraries))| !libraries.is_empty())
-            .map(|(path, (cache, libraries))| {
-                let libraries: Vec<_> = libraries.into_iter().collect();
-                let bytes = write_ld_cache(&libraries, cache.machine);
-                let reason = "the loader's cache, for libraries outside its builtin directories";
-                Entry::new(path, Content::Generated(bytes), reason.to_owned(), Rank::Library)
-            })
-            .collect();
+        let caches = caches.into_iter().filter(|(_, (_, libraries))| !libraries.is_empty()).map(cache_entry);
+        let written: Vec<Entry> = caches.chain(path_files.into_iter().map(path_file_entry)).collect();
         written.into_iter().for_each(|entry| self.insert(entry));
     }
 
-    /// Whether the loader finds `path` under `name` in a builtin directory, before any other file.
-    fn is_builtin(&self, cache: &LoaderCache, name: &OsString, path: &Path) -> bool {
-        let first = cache.builtin.iter().map(|directory| self.resolve(&directory.join(name)));
-        let first = first.into_iter().find(|path| self.entries.contains_key(path.as_os_str()));
-        first.is_some_and(|first| first == self.resolve(path))
+    /// The libraries that are not the first of their names in these directories.
+    fn outside<'f>(
+        &self,
+        found: &'f [(OsString, PathBuf)],
+        directories: &[PathBuf],
+    ) -> impl Iterator<Item = &'f (OsString, PathBuf)> {
+        found.iter().filter(|(name, path)| {
+            let candidates = directories.iter().map(|directory| self.resolve(&directory.join(name)));
+            let first = candidates.into_iter().find(|path| self.entries.contains_key(path.as_os_str()));
+            first.is_none_or(|first| first != self.resolve(path))
+        })
     }
 
     fn insert(&mut self, mut entry: Entry) {
@@ -229,7 +241,7 @@ impl Draft {
 
     fn conflict(&mut self, known: &Entry, new: &Entry) {
         self.conflicts.insert(format!(
-            "two different things would stand at {}: {} ({}), and {} ({})",
+            "two different things would stand at {}: {} ({}), and {} ({}); install the program elsewhere, or rename one",
             printable(&new.path),
             known.in_words(),
             known.reason,
@@ -312,6 +324,26 @@ impl Draft {
             self.insert(Entry::new(Path::new(&parent), Content::Directory, reason, Rank::Frame));
         }
     }
+}
+
+/// In the order of the loader's own list.
+fn directories_used(loader: &LoaderFacts) -> impl Iterator<Item = &Path> {
+    let used: BTreeSet<&Path> = loader.found_in_system.iter().filter_map(|(_, path)| path.parent()).collect();
+    loader.build.directories().iter().map(PathBuf::as_path).filter(move |directory| used.contains(directory))
+}
+
+fn cache_entry((path, (machine, libraries)): (&Path, (Machine, Listed<'_>))) -> Entry {
+    let libraries: Vec<_> = libraries.into_iter().collect();
+    let reason = "the loader's cache, for libraries outside its builtin directories".to_owned();
+    Entry::new(path, Content::Generated(write_ld_cache(&libraries, machine)), reason, Rank::Library)
+}
+
+fn path_file_entry((path, directories): (&Path, Vec<&Path>)) -> Entry {
+    let mut seen = BTreeSet::new();
+    let unique = directories.into_iter().filter(|directory| seen.insert(*directory));
+    let lines: Vec<&[u8]> = unique.flat_map(|directory| [directory.as_os_str().as_bytes(), b"\n"]).collect();
+    let reason = "the loader's path file, for libraries outside its builtin directories".to_owned();
+    Entry::new(path, Content::Generated(lines.concat()), reason, Rank::Library)
 }
 
 /// The kernel's own limit (path_resolution(7)).

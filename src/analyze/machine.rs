@@ -2,6 +2,8 @@
 
 use goblin::elf::header as eh;
 
+use crate::trace::{Refusal, Why};
+
 /// Whether addresses have 32 or 64 bits: `EI_CLASS` (elf(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -29,6 +31,8 @@ pub struct Machine {
     pub(crate) flags: u32,
 }
 
+/// e_flags of ARM: floating-point arguments in registers (ELF for the ARM architecture).
+const EF_ARM_ABI_FLOAT_HARD: u32 = 0x400;
 /// e_flags of RISC-V: the float ABI (RISC-V ELF psABI).
 const EF_RISCV_FLOAT_ABI: u32 = 0x6;
 /// e_flags of 64-bit PowerPC: the ABI version (OpenPOWER ELFv2).
@@ -66,6 +70,30 @@ impl Machine {
         })
     }
 
+    /// What musl calls the machine, in the names of its loader and its path file (`arch/*/reloc.h` in musl).
+    pub(crate) fn musl_architecture(self) -> &'static str {
+        match (self.code, self.class, self.byte_order) {
+            (eh::EM_X86_64, Class::Elf64, _) => "x86_64",
+            (eh::EM_X86_64, Class::Elf32, _) => "x32",
+            (eh::EM_386, ..) => "i386",
+            (eh::EM_AARCH64, _, ByteOrder::Little) => "aarch64",
+            (eh::EM_AARCH64, _, ByteOrder::Big) => "aarch64_be",
+            (eh::EM_ARM, ..) if self.flags & EF_ARM_ABI_FLOAT_HARD != 0 => "armhf",
+            (eh::EM_ARM, ..) => "arm",
+            (eh::EM_S390, ..) => "s390x",
+            (eh::EM_PPC64, _, ByteOrder::Little) => "powerpc64le",
+            (eh::EM_PPC64, _, ByteOrder::Big) => "powerpc64",
+            (eh::EM_RISCV, Class::Elf64, _) => "riscv64",
+            (eh::EM_RISCV, Class::Elf32, _) => "riscv32",
+            (eh::EM_LOONGARCH, ..) => "loongarch64",
+            (eh::EM_MIPS, Class::Elf64, ByteOrder::Big) => "mips64",
+            (eh::EM_MIPS, Class::Elf64, ByteOrder::Little) => "mips64el",
+            (eh::EM_MIPS, Class::Elf32, ByteOrder::Big) => "mips",
+            (eh::EM_MIPS, Class::Elf32, ByteOrder::Little) => "mipsel",
+            _ => "unknown",
+        }
+    }
+
     /// What people call the machine, for messages.
     pub fn name(self) -> String {
         let name = match (self.code, self.class) {
@@ -89,6 +117,19 @@ impl Machine {
             ByteOrder::Big if matches!(self.code, eh::EM_AARCH64 | eh::EM_ARM) => format!("{name} (big-endian)"),
             _ => name.to_owned(),
         }
+    }
+
+    /// Why a process of this machine cannot use objects of `other`: the class, the byte order, the machine, in the order
+    /// in which a loader looks at them.
+    pub(crate) fn mismatch(self, other: Machine) -> Option<Refusal> {
+        if other.class != self.class {
+            return Some(Refusal::with(Why::WrongClass, format!("{} bits", other.class.bits())));
+        }
+        if other.byte_order != self.byte_order {
+            let order = if other.byte_order == ByteOrder::Little { "little-endian" } else { "big-endian" };
+            return Some(Refusal::with(Why::WrongByteOrder, order));
+        }
+        (other.code != self.code).then(|| Refusal::with(Why::WrongMachine, other.name()))
     }
 
     /// Whether a process of this machine takes objects with the `e_flags` of `other`, the rest being equal

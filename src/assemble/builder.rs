@@ -9,6 +9,7 @@ use super::compress::Compression;
 use super::documents::{Description, Runtime};
 use super::reference::Reference;
 use super::timestamp;
+use crate::check::{self, Environment};
 use crate::collect::{Closure, Collector};
 use crate::error::{Cause, Result};
 use crate::finding::Finding;
@@ -166,14 +167,18 @@ impl ImageBuilder {
         expect_complete(&closures, &self.binaries)?;
         let architecture = self.architecture(&closures)?;
         let tree = Tree::of(&closures).map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
+        let environment = Environment::of(&runtime.env);
+        check::prove(&tree, &closures, &environment).map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
         let mut findings: Vec<Finding> = closures.iter().flat_map(|closure| closure.findings()).cloned().collect();
         findings.extend(closures.iter().flat_map(dropped_bits));
+        findings.extend(closures.iter().filter_map(dropped_capabilities));
         if self.tags.is_empty() {
             match default_name(&closures[0]) {
                 Ok(name) => names.push(name),
                 Err(finding) => findings.push(finding),
             }
         }
+        let findings = each_once(findings);
         let runtime = Runtime { entrypoint: self.entrypoint_of(&closures[0])?, ..runtime };
         let description = Description {
             architecture,
@@ -297,7 +302,7 @@ fn expect_complete(closures: &[Closure], binaries: &[PathBuf]) -> Result<()> {
     let missing: Vec<_> = closures.iter().flat_map(|closure| closure.missing()).cloned().collect();
     let Some(first) = closures.iter().position(|closure| !closure.missing().is_empty()) else { return Ok(()) };
     let cause = match closures[first].is_foreign() {
-        true => Cause::Foreign(missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+        true => Cause::Foreign(missing),
         false => Cause::Unresolved(missing),
     };
     Err(cause.on(PACK, &binaries[first]))
@@ -332,6 +337,30 @@ fn dropped_bits(closure: &Closure) -> Vec<Finding> {
             )
         })
         .collect()
+}
+
+/// Programs that share a library share what is to be said of it.
+fn each_once(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut unique: Vec<Finding> = Vec::new();
+    for finding in findings {
+        if !unique.contains(&finding) {
+            unique.push(finding);
+        }
+    }
+    unique
+}
+
+fn dropped_capabilities(closure: &Closure) -> Option<Finding> {
+    let source = closure.program().file_source();
+    let input = source.root.open(&source.real).ok()?;
+    let path = printable(closure.program().path()).to_string();
+    input.has_capabilities().then(|| {
+        Finding::warning(
+            "file-capabilities",
+            format!("{path} loses its file capabilities; give them to the container, as with docker run --cap-add"),
+            format_args!("security.capability of {path}"),
+        )
+    })
 }
 
 /// `COPY hello /`

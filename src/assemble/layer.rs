@@ -60,12 +60,15 @@ impl Piece {
     }
 }
 
+/// What a thread does.
+type Work<'w> = Box<dyn FnOnce() + Send + 'w>;
+
 impl LayerPlan<'_> {
     /// Streams the layer to `out`.
     pub(crate) fn write(&self, out: &mut dyn Write) -> Result<Layer> {
         let mut blob = Blob { out, hasher: (self.compression != Compression::None).then(Hasher::default) };
-        let diff_id = match self.threads.get() {
-            1 => self.write_alone(&mut blob)?,
+        let diff_id = match self.threads.get().min(self.pieces()) {
+            0 | 1 => self.write_alone(&mut blob)?,
             threads => self.write_together(threads, &mut blob)?,
         };
         let diff_id = diff_id.finish();
@@ -73,15 +76,20 @@ impl LayerPlan<'_> {
         Ok(Layer { diff_id, blob })
     }
 
+    /// The most pieces that there can be: more threads would have nothing to do.
+    fn pieces(&self) -> usize {
+        let size = |entry: &Entry| usize::try_from(entry.size()).unwrap_or(usize::MAX) / PIECE + 2;
+        self.entries.iter().map(size).fold(0, usize::saturating_add)
+    }
+
     fn write_alone(&self, blob: &mut Blob<'_>) -> Result<Hasher> {
         let mut compressor = self.compressor()?;
-        let mut spare = Piece::default();
         let mut flush = |mut piece: Piece| {
             piece.pack(&mut compressor).map_err(unpackable)?;
             blob.write(&piece)?;
             Ok(piece)
         };
-        let mut cutter = Cutter::new(std::mem::take(&mut spare), &mut flush);
+        let mut cutter = Cutter::new(Piece::default(), &mut flush);
         self.cut(&mut cutter)?;
         Ok(cutter.hasher)
     }
@@ -92,22 +100,29 @@ impl LayerPlan<'_> {
         let (raw_sender, raw) = channel();
         let (packed_sender, packed) = channel();
         let raw = Mutex::new(raw);
-        // As many pieces as can be compressed, one being read, and one being written: no queue grows beyond that.
-        for _ in 0..threads + 2 {
-            let _ = spare_sender.send(Piece::default());
-        }
         let compressors = if self.compression == Compression::None { 1 } else { threads };
         std::thread::scope(|scope| {
+            let spawn = |work| std::thread::Builder::new().spawn_scoped(scope, work);
+            let mut started = 0;
             for _ in 0..compressors {
                 let packed_sender = packed_sender.clone();
-                scope.spawn(|| self.pack_all(&raw, packed_sender));
+                let work: Work<'_> = Box::new(|| self.pack_all(&raw, packed_sender));
+                // As many as the system gives.
+                started += usize::from(spawn(work).is_ok());
             }
             drop(packed_sender);
-            let reader = scope.spawn(move || self.read_all(&spare, &raw_sender));
+            // As many pieces as can be compressed, one being read, and one being written: no queue grows beyond that.
+            for _ in 0..started + 2 {
+                let _ = spare_sender.send(Piece::default());
+            }
+            let (read_sender, read) = channel();
+            let work: Work<'_> = Box::new(move || drop(read_sender.send(self.read_all(&spare, &raw_sender))));
+            if started == 0 || spawn(work).is_err() {
+                return self.write_alone(blob);
+            }
             let written = write_in_order(packed, spare_sender, blob);
-            let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             // Where writing failed, reading ended for want of spare pieces.
-            written.and(read)
+            written.and(read.recv().unwrap_or_else(|_| Err(stopped())))
         })
     }
 

@@ -7,15 +7,18 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::documents::{OCI_LAYOUT, index};
-use super::publish::{Draft, Lock, WRITE, create_directories, publish_bytes};
+use super::publish::{Draft, Lock, WRITE, create_directory, is_temporary, publish_bytes};
 use super::{Image, Written};
 use crate::error::{Cause, Result};
 
 /// Adds an image to a layout, which is made if there is none. What refers to blobs is written after them.
 pub(crate) fn write(image: &Image, directory: &Path) -> Result<Written> {
+    create_directory(directory)?;
+    let _lock = Lock::on(directory)?;
     expect_layout_or_nothing(directory)?;
     let blobs = directory.join("blobs/sha256");
-    create_directories(&blobs)?;
+    create_directory(&directory.join("blobs"))?;
+    create_directory(&blobs)?;
     let mut draft = Draft::in_directory(&blobs)?;
     let layer = image.layer_plan().write(draft.file())?;
     let documents = image.description().documents(&layer)?;
@@ -23,7 +26,6 @@ pub(crate) fn write(image: &Image, directory: &Path) -> Result<Written> {
     for document in [&documents.config, &documents.manifest] {
         publish_bytes(&directory.join(document.hashed.blob()), document.text.as_bytes())?;
     }
-    let _lock = Lock::on(directory)?;
     publish_bytes(&directory.join("oci-layout"), OCI_LAYOUT.as_bytes())?;
     let manifests = merged(directory, &documents.descriptors)?;
     publish_bytes(&directory.join("index.json"), index(&manifests)?.as_bytes())?;
@@ -35,14 +37,11 @@ pub(crate) fn write(image: &Image, directory: &Path) -> Result<Written> {
 fn expect_layout_or_nothing(directory: &Path) -> Result<()> {
     let mut names = match fs::read_dir(directory) {
         Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.file_name())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            return Err(Cause::OutputRefused("it is no directory; give another name".into()).on(WRITE, directory));
-        }
         Err(error) => return Err(Cause::Io(error).on(WRITE, directory)),
     };
-    // A layout whose writing was cut short has its blobs only.
-    if names.any(|name| name != "blobs") && !directory.join("oci-layout").is_file() {
+    // A layout whose writing was cut short has its blobs, and perhaps a file that was not renamed.
+    let is_ours = |name: &std::ffi::OsStr| name == "blobs" || is_temporary(name);
+    if names.any(|name| !is_ours(&name)) && !directory.join("oci-layout").is_file() {
         let why = "the directory holds other things than an OCI layout; give a new or an empty one";
         return Err(Cause::OutputRefused(why.into()).on(WRITE, directory));
     }
@@ -69,13 +68,14 @@ fn parse(bytes: &[u8]) -> Result<Vec<Value>, String> {
     }
 }
 
-/// Whether the name of one is the name of the other. Tools that give no full name know the tag alone.
+/// Whether the name of one is the name of the other. A manifest without a full name was put there by another tool, and
+/// stays: its tag alone does not tell whose it is.
 fn is_replaced(known: &Value, own: &Value) -> bool {
     let name = |value: &Value, key: &str| value["annotations"][key].as_str().map(str::to_owned);
-    let (tag, full) = ("org.opencontainers.image.ref.name", "io.containerd.image.name");
+    let full = "io.containerd.image.name";
     match (name(known, full), name(own, full)) {
         (Some(known), Some(own)) => known == own,
-        (None, Some(_)) => name(known, tag).is_some() && name(known, tag) == name(own, tag),
-        (_, None) => known["annotations"].is_null() && known["digest"] == own["digest"],
+        (_, None) if known["annotations"].is_null() => known["digest"] == own["digest"],
+        _ => false,
     }
 }

@@ -1,6 +1,7 @@
 //! The only place where output appears: under a temporary name beside its own, synced, then renamed over it. A reader
 //! sees the old or the new, whole; an error leaves the old.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -100,7 +101,11 @@ impl DirectoryDraft {
             }
             _ => {}
         }
-        let target = std::path::absolute(target).map_err(|error| Cause::Io(error).on(WRITE, target))?;
+        let resolve = |path: &Path| if path.exists() { fs::canonicalize(path) } else { std::path::absolute(path) };
+        let target = resolve(target).map_err(|error| Cause::Io(error).on(WRITE, target))?;
+        if is_pinned(&target) {
+            return refuse("a mount point or the working directory cannot be replaced; give a new name in it");
+        }
         let ((), path) = with_temporary_name(&target, |path| fs::create_dir(path))?;
         Ok(DirectoryDraft { temporary: Temporary(Some(path)), target })
     }
@@ -121,6 +126,14 @@ impl DirectoryDraft {
     }
 }
 
+/// Whether nothing can be renamed over the directory, or somebody would be left in the old one.
+fn is_pinned(directory: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
+    let is_mount_point = directory.exists() && device(directory) != device(parent(directory));
+    is_mount_point || std::env::current_dir().is_ok_and(|working| working == directory)
+}
+
 /// Keeps other processes out of a directory until it is dropped.
 pub(crate) struct Lock {
     _file: File,
@@ -137,9 +150,15 @@ impl Lock {
     }
 }
 
-/// Makes a directory and those above it.
-pub(crate) fn create_directories(directory: &Path) -> Result<()> {
-    fs::create_dir_all(directory).map_err(|error| Cause::Io(error).on("create", directory))
+/// Makes a directory, if it is not there.
+pub(crate) fn create_directory(directory: &Path) -> Result<()> {
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(Cause::OutputRefused("it is no directory; give another name".into()).on(WRITE, directory))
+        }
+        other => other.map_err(|error| Cause::from(error).on("create", directory)),
+    }
 }
 
 pub(crate) const WRITE: &str = "write";
@@ -157,9 +176,24 @@ fn final_target(target: &Path) -> Result<PathBuf> {
             refuse("it is no regular file, and will not be replaced; write to standard output instead")
         }
         Ok(_) => fs::canonicalize(target).map_err(|error| Cause::Io(error).on(WRITE, target)),
-        Err(_) if target.file_name().is_none() => refuse("it is no file name"),
+        Err(_) if target.file_name().is_none() || target.as_os_str().as_encoded_bytes().ends_with(b"/") => {
+            refuse("it is no file name; leave out what follows the last slash, and the slash")
+        }
+        Err(_) if target.is_symlink() => {
+            let linked = fs::read_link(target).map_err(|error| Cause::Io(error).on(WRITE, target))?;
+            Ok(parent(target).join(linked))
+        }
         Err(_) => std::path::absolute(target).map_err(|error| Cause::Io(error).on(WRITE, target)),
     }
+}
+
+const PREFIX: &str = ".scratchpack-";
+const SUFFIX: &str = ".tmp";
+
+/// Whether a file is a draft, of a process that is at work or was killed.
+pub(crate) fn is_temporary(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(PREFIX.as_bytes()) && name.ends_with(SUFFIX.as_bytes())
 }
 
 /// Creates something beside `target`, under a name that nothing has. A name can be taken by what another process left
@@ -168,7 +202,7 @@ fn with_temporary_name<T>(target: &Path, create: impl Fn(&Path) -> io::Result<T>
     static NEXT: AtomicU64 = AtomicU64::new(0);
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!(".scratchpack-{}-{number}.tmp", std::process::id());
+        let name = format!("{PREFIX}{}-{number}{SUFFIX}", std::process::id());
         let path = parent(target).join(name);
         match create(&path) {
             Ok(created) => return Ok((created, path)),

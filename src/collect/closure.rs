@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::Collector;
 use super::files::{Opened, Spot, World};
-use super::glibc::Loading;
-use super::loader::{GlibcBuild, Libc};
+use super::loader::{Libc, LoaderBuild};
 use super::place::{Item, Layout};
-use crate::analyze::{DependencyKind, Elf, Machine};
+use super::process::{Loading, Requested};
+use crate::analyze::{DependencyKind, Elf};
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::root::{Root, Stamp};
@@ -24,10 +24,9 @@ pub struct Closure {
     objects: Vec<Object>,
     missing: Vec<Missing>,
     findings: Vec<Finding>,
-    libc: Option<Libc>,
     is_foreign: bool,
     items: Vec<Item>,
-    loader_cache: Option<LoaderCache>,
+    loader: Option<LoaderFacts>,
 }
 
 /// One object of a closure: the program, its interpreter, or a library.
@@ -69,14 +68,13 @@ pub(crate) struct Source {
     pub(crate) is_elf: bool,
 }
 
-/// What the image's own ld.so.cache would have to say.
+/// What the image's loader is built to do, and what it will be asked for.
 #[derive(Clone, Debug)]
-pub(crate) struct LoaderCache {
-    pub(crate) path: PathBuf,
-    pub(crate) builtin: Vec<PathBuf>,
-    pub(crate) machine: Machine,
-    /// Names that were found through the cache, and the paths that it gave.
-    pub(crate) found: Vec<(OsString, PathBuf)>,
+pub(crate) struct LoaderFacts {
+    pub(crate) build: LoaderBuild,
+    /// Names that the image's loader must find by itself, through its cache or in a directory of the system, and the
+    /// paths that it must open.
+    pub(crate) found_in_system: Vec<(OsString, PathBuf)>,
 }
 
 pub(super) struct Parts {
@@ -85,8 +83,7 @@ pub(super) struct Parts {
     pub(super) missing: Vec<Missing>,
     pub(super) findings: Vec<Finding>,
     pub(super) is_foreign: bool,
-    pub(super) libc: Option<Libc>,
-    pub(super) build: Option<GlibcBuild>,
+    pub(super) build: Option<LoaderBuild>,
     /// The roots behind [`World::Root`] and [`World::Machine`].
     pub(super) root_of: [Arc<Root>; 2],
 }
@@ -117,7 +114,7 @@ impl Closure {
 
     /// The C library whose loader runs the program; `None` for a static program.
     pub fn libc(&self) -> Option<Libc> {
-        self.libc
+        self.loader.as_ref().map(|loader| loader.build.libc())
     }
 
     /// What was not found, with every place tried. Empty for a program that would start.
@@ -153,8 +150,9 @@ impl Closure {
         }
     }
 
-    pub(crate) fn loader_cache(&self) -> Option<&LoaderCache> {
-        self.loader_cache.as_ref()
+    /// `None` for a static program.
+    pub(crate) fn loader(&self) -> Option<&LoaderFacts> {
+        self.loader.as_ref()
     }
 }
 
@@ -212,6 +210,10 @@ impl Object {
     pub(crate) fn file_source(&self) -> &Source {
         &self.source
     }
+
+    pub(crate) fn shared_elf(&self) -> &Arc<Elf> {
+        &self.elf
+    }
 }
 
 impl Request {
@@ -252,9 +254,9 @@ impl Source {
 
 /// Makes the public closure of what the loader's rules gave.
 pub(super) fn assemble(parts: Parts) -> Closure {
-    let loader_cache = parts.build.as_ref().map(|build| loader_cache(&parts.loading, build));
     let numbers = numbers(&parts.loading);
-    let Parts { loading, layout, missing, findings, is_foreign, libc, root_of, .. } = parts;
+    let Parts { loading, layout, missing, findings, is_foreign, build, root_of } = parts;
+    let loader = build.map(|build| LoaderFacts { found_in_system: found_in_system(&loading, &layout.paths), build });
     let paths: Vec<Arc<Path>> = layout.paths.into_iter().map(Arc::from).collect();
     let needed_by = needed_by(&loading, &paths);
     let not_found: HashSet<OsString> = loading.not_found.into_iter().map(|missing| missing.name).collect();
@@ -298,10 +300,9 @@ pub(super) fn assemble(parts: Parts) -> Closure {
         objects,
         missing,
         findings,
-        libc,
         is_foreign,
         items: layout.items.into_iter().map(numbered).collect(),
-        loader_cache,
+        loader,
     }
 }
 
@@ -333,14 +334,12 @@ fn needed_by(loading: &Loading, paths: &[Arc<Path>]) -> Vec<Vec<Arc<Path>>> {
     needed_by.into_iter().map(|by| by.into_iter().map(|index| paths[index].clone()).collect()).collect()
 }
 
-fn loader_cache(loading: &Loading, build: &GlibcBuild) -> LoaderCache {
+fn found_in_system(loading: &Loading, paths: &[PathBuf]) -> Vec<(OsString, PathBuf)> {
     let requests = loading.objects.iter().flat_map(|object| &object.requests);
-    let by_cache = requests.filter(|request| request.rule == Rule::Cache);
-    let found = by_cache.filter_map(|request| Some((request.name.clone(), request.opened.clone()?)));
-    LoaderCache {
-        path: build.cache.clone(),
-        builtin: build.directories.clone(),
-        machine: loading.objects[0].elf.machine(),
-        found: found.collect(),
-    }
+    let path = |request: &Requested| match request.rule {
+        Rule::Cache | Rule::Default => request.opened.clone(),
+        Rule::LibraryPath => request.object.map(|object| paths[object].clone()),
+        _ => None,
+    };
+    requests.filter_map(|request| Some((request.name.clone(), path(request)?))).collect()
 }

@@ -1,6 +1,5 @@
 //! glibc's loader: which objects it loads for a program, in which order, from where (`_dl_map_object_deps` in glibc).
 
-use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -8,73 +7,13 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::expand::{Expander, Name, places_at};
-use super::files::{Opened, Spot};
 use super::ld_cache::LdCache;
 use super::loader::GlibcBuild;
+use super::process::{Loaded, Loading, PROGRAM, RelativeElement, Requested};
 use super::search::{Ended, FileTree, Found, List, Place, Prober, Tried};
-use crate::analyze::{Dependency, DependencyKind, Elf, Machine, glibc};
+use crate::analyze::{Dependency, DependencyKind, Machine, glibc};
 use crate::root::FileId;
 use crate::trace::{Attempt, Refusal, Rule, Why};
-
-/// An object of the process, and how it came there.
-#[derive(Debug)]
-pub(crate) struct Loaded {
-    /// The name by which it was asked for first.
-    pub(crate) name: OsString,
-    pub(crate) place: Place,
-    pub(crate) rule: Rule,
-    pub(crate) opened: Opened,
-    pub(crate) elf: std::sync::Arc<Elf>,
-    /// Where `$ORIGIN` of this object is.
-    pub(crate) origins: Vec<Spot>,
-    /// The object that caused the load.
-    pub(crate) loader: Option<usize>,
-    /// Other paths that were opened and turned out to be this file.
-    pub(crate) aliases: Vec<Found>,
-    pub(crate) requests: Vec<Requested>,
-    rpath: OnceCell<Rc<[Place]>>,
-    runpath: OnceCell<Rc<[Place]>>,
-}
-
-/// One entry of an object's dynamic section, and what became of it.
-#[derive(Debug)]
-pub(crate) struct Requested {
-    pub(crate) name: OsString,
-    pub(crate) kind: DependencyKind,
-    pub(crate) rule: Rule,
-    /// The object that answers to it; `None` for what the kernel provides, and for what was not found.
-    pub(crate) object: Option<usize>,
-    /// The path that was opened for it; `None` where nothing was.
-    pub(crate) opened: Option<PathBuf>,
-}
-
-/// A name that nothing was found for.
-#[derive(Debug)]
-pub(crate) struct NotFound {
-    pub(crate) name: OsString,
-    pub(crate) needed_by: Vec<usize>,
-    pub(crate) tried: Vec<Attempt>,
-    pub(crate) note: Option<String>,
-}
-
-/// A search path element that means the working directory of the process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RelativeElement {
-    pub(crate) owner: usize,
-    pub(crate) rule: Rule,
-    pub(crate) element: OsString,
-}
-
-/// What the loader of a program would have in memory.
-#[derive(Debug)]
-pub(crate) struct Loading {
-    /// The program is the first, its interpreter the second.
-    pub(crate) objects: Vec<Loaded>,
-    /// Indices in load order, the program first.
-    pub(crate) order: Vec<usize>,
-    pub(crate) not_found: Vec<NotFound>,
-    pub(crate) relative: Vec<RelativeElement>,
-}
 
 /// What a search starts from.
 pub(crate) struct Start<'t, T> {
@@ -82,24 +21,6 @@ pub(crate) struct Start<'t, T> {
     pub(crate) build: &'t GlibcBuild,
     pub(crate) cache: Option<LdCache>,
     pub(crate) library_path: Rc<[Place]>,
-}
-
-impl Loaded {
-    pub(crate) fn new(name: OsString, found: Found, elf: std::sync::Arc<Elf>, origins: Vec<Spot>) -> Self {
-        Loaded {
-            name,
-            place: found.place,
-            rule: found.rule,
-            opened: found.opened,
-            elf,
-            origins,
-            loader: None,
-            aliases: Vec::new(),
-            requests: Vec::new(),
-            rpath: OnceCell::new(),
-            runpath: OnceCell::new(),
-        }
-    }
 }
 
 /// Loads `program` and all that it needs. `interpreter` is known to the process before anything else is.
@@ -113,10 +34,10 @@ pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpret
         machine,
         names: HashMap::new(),
         files: HashMap::new(),
-        order: vec![0],
+        order: vec![PROGRAM],
         listed: Vec::new(),
         done: Vec::new(),
-        loading: Loading { objects: Vec::new(), order: Vec::new(), not_found: Vec::new(), relative: Vec::new() },
+        loading: Loading::default(),
     };
     process.adopt(program);
     process.adopt(interpreter);
@@ -124,8 +45,6 @@ pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpret
     process.loading.order = process.order;
     process.loading
 }
-
-const PROGRAM: usize = 0;
 
 struct Process<'t, T> {
     start: &'t Start<'t, T>,
@@ -198,7 +117,7 @@ impl<T: FileTree> Process<'_, T> {
             // A missing DT_AUXILIARY is no error.
             Resolution::NotFound(..) if dependency.kind() == DependencyKind::Auxiliary => return None,
             Resolution::NotFound(tried, note) => {
-                self.note_missing(object, &name.text, tried, note);
+                self.loading.note_missing(object, &name.text, tried, note);
                 (Rule::Default, None, None)
             }
         };
@@ -223,7 +142,8 @@ impl<T: FileTree> Process<'_, T> {
                 // The same once more, taking down what is tried.
                 let mut tried = Vec::new();
                 self.find(object, name, &mut tried);
-                Resolution::NotFound(tried, None)
+                let owner = &self.loading.objects[object];
+                Resolution::NotFound(tried, owner.elf.no_default_lib().then(|| no_default_lib(&owner.name)))
             }
         }
     }
@@ -241,10 +161,14 @@ impl<T: FileTree> Process<'_, T> {
             Some(suffix) => places_at(&self.loading.objects[object].origins, object, suffix),
             None => vec![Place::fixed(PathBuf::from(&name.text))],
         };
-        places.into_iter().find_map(|place| match self.prober.try_path(place, Rule::Path, tried) {
-            Ended::Found(found) => Some(found),
-            Ended::GoOn | Ended::Stop => None,
-        })
+        for place in places {
+            match self.prober.try_path(place, Rule::Path, tried) {
+                Ended::Found(found) => return Some(found),
+                Ended::GoOn => {}
+                Ended::Stop => break,
+            }
+        }
+        None
     }
 
     /// `_dl_map_object` in glibc, for a name without a slash.
@@ -343,11 +267,7 @@ impl<T: FileTree> Process<'_, T> {
         let Ok(elf) = found.opened.parsed.elf.as_ref().cloned() else {
             return Resolution::NotFound(Vec::new(), None);
         };
-        let spot = &found.place.spot;
-        let origin = spot.path.parent().unwrap_or(Path::new("/")).to_owned();
-        let origins = vec![Spot { world: spot.world, path: origin }];
-        let mut loaded = Loaded::new(name.to_owned(), found, elf, origins);
-        loaded.loader = Some(object);
+        let loaded = Loaded::library(name.to_owned(), found, elf, object);
         Resolution::Opened(rule, self.adopt(loaded), path)
     }
 
@@ -367,20 +287,14 @@ impl<T: FileTree> Process<'_, T> {
         self.loading.objects.push(loaded);
         index
     }
+}
 
-    fn note_missing(&mut self, object: usize, name: &OsStr, tried: Vec<Attempt>, note: Option<String>) {
-        match self.loading.not_found.iter_mut().find(|known| known.name == name) {
-            Some(known) => {
-                known.needed_by.push(object);
-                let new = tried.into_iter().filter(|attempt| !known.tried.contains(attempt));
-                let new: Vec<Attempt> = new.collect();
-                known.tried.extend(new);
-            }
-            None => {
-                self.loading.not_found.push(NotFound { name: name.to_owned(), needed_by: vec![object], tried, note })
-            }
-        }
-    }
+fn no_default_lib(owner: &OsStr) -> String {
+    format!(
+        "which was not found; {} was linked with -z nodefaultlib, so the loader's builtin directories, in which an image \
+         has what a library path finds, do not count for it",
+        crate::text::printable(owner)
+    )
 }
 
 /// What became of a request.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use memchr::memmem;
 
 use super::files::{Files, Spot};
+use super::musl::MuslBuild;
 use crate::analyze::{Machine, glibc};
 use crate::root::Fault;
 
@@ -56,6 +57,41 @@ pub(crate) fn parts(files: &Files<'_>, spot: &Spot) -> Result<Vec<Vec<u8>>, Faul
     files.read_only_parts(spot, MAX_PART)
 }
 
+/// What is built into the loader of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LoaderBuild {
+    Glibc(GlibcBuild),
+    Musl(MuslBuild),
+}
+
+impl LoaderBuild {
+    /// The directories searched last.
+    pub(crate) fn directories(&self) -> &[PathBuf] {
+        match self {
+            LoaderBuild::Glibc(build) => &build.directories,
+            LoaderBuild::Musl(build) => &build.directories,
+        }
+    }
+
+    /// The same loader, reading its cache or path file from another tree; and the cache.
+    pub(crate) fn in_tree<'b>(&self, read: impl Fn(&Path) -> Option<&'b [u8]>) -> (LoaderBuild, Option<&'b [u8]>) {
+        match self {
+            LoaderBuild::Glibc(build) => (self.clone(), read(&build.cache)),
+            LoaderBuild::Musl(build) => {
+                let build = MuslBuild::with_list(build.path_file.clone(), read(&build.path_file));
+                (LoaderBuild::Musl(build), None)
+            }
+        }
+    }
+
+    pub(crate) fn libc(&self) -> Libc {
+        match self {
+            LoaderBuild::Glibc(_) => Libc::Glibc,
+            LoaderBuild::Musl(_) => Libc::Musl,
+        }
+    }
+}
+
 /// What is built into a glibc loader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GlibcBuild {
@@ -77,7 +113,7 @@ impl GlibcBuild {
 
     /// Debian and Ubuntu build with `lib/<triplet>`, and patch the loader to test the machine before the byte order.
     pub(crate) fn is_multiarch(&self) -> bool {
-        self.lib.contains(&b'/')
+        self.lib.starts_with(b"lib/")
     }
 }
 

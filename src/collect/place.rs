@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::files::{Files, Spot, World};
-use super::glibc::Loaded;
+use super::process::Loaded;
 use super::search::{Anchor, Place};
 use crate::root::{Fault, Step, Walk};
 
@@ -58,56 +59,80 @@ pub(crate) fn lay_out(
     program: &ProgramPlace<'_>,
     builtin: PathBuf,
 ) -> Result<Layout, Fault> {
-    let mut planner = Planner { files, objects, builtin, layout: Layout::default(), moved: HashMap::new() };
-    planner.place_program(program);
-    for index in 1..objects.len() {
-        planner.place_object(index)?;
-    }
+    let depths = depths_below_program(objects);
+    let layout = Layout { paths: vec![PathBuf::new(); objects.len()], items: Vec::new() };
+    let mut planner = Planner { files, objects, builtin, layout, moved: HashMap::new() };
+    // Where the program lies can depend on the links that the others cross, but not the other way round.
+    let (own, others): (Vec<usize>, Vec<usize>) = (1..objects.len()).partition(|index| depths.contains_key(index));
+    others.into_iter().try_for_each(|index| planner.place_object(index))?;
+    planner.place_program(program, &depths);
+    own.into_iter().try_for_each(|index| planner.place_object(index))?;
     Ok(planner.layout)
 }
 
+/// Of each object that is reached by the program's `$ORIGIN`: how far below the program's directory its own is, and the
+/// highest point on the way. Negative is above.
+fn depths_below_program(objects: &[Loaded]) -> HashMap<usize, Depth> {
+    let mut depths: HashMap<usize, Depth> = HashMap::from([(0, Depth { end: 0, highest: 0 })]);
+    for (index, object) in objects.iter().enumerate().skip(1) {
+        let aliases = object.aliases.iter().map(|alias| &alias.place);
+        for place in std::iter::once(&object.place).chain(aliases) {
+            let Anchor::Origin { owner, suffix } = &place.anchor else { continue };
+            let Some(from) = depths.get(owner).map(|depth| depth.end) else { continue };
+            let depth = climb(from, suffix);
+            let known = depths.entry(index).or_insert(depth);
+            known.highest = known.highest.min(depth.highest);
+        }
+    }
+    depths
+}
+
+#[derive(Clone, Copy)]
+struct Depth {
+    end: i64,
+    highest: i64,
+}
+
 impl Planner<'_, '_> {
-    fn place_program(&mut self, program: &ProgramPlace<'_>) {
-        let at = match program.install {
+    fn place_program(&mut self, program: &ProgramPlace<'_>, depths: &HashMap<usize, Depth>) {
+        let path = match program.install {
             Some(install) => install.to_owned(),
-            None => self.default_directory(program.name).join(program.name),
+            None => self.default_directory(program.name, depths).join(program.name),
         };
-        self.moved.insert(0, parent(&at).to_owned());
-        self.layout.items.push(Item::File { at: at.clone(), object: 0 });
-        self.layout.paths.push(at);
+        let directory = self.through_links(parent(&path));
+        let at = directory.join(path.file_name().unwrap_or(program.name));
+        self.moved.insert(0, directory);
+        self.layout.items.push(Item::File { at, object: 0 });
+        self.layout.paths[0] = path;
     }
 
     /// `/`, or below `/opt/<name>` as many of its own directories as what it reaches by `$ORIGIN` climbs out of.
-    fn default_directory(&self, name: &OsStr) -> PathBuf {
-        let Some(levels) = self.levels_above_program() else { return PathBuf::from("/") };
+    fn default_directory(&self, name: &OsStr, depths: &HashMap<usize, Depth>) -> PathBuf {
+        if depths.len() == 1 {
+            return PathBuf::from("/");
+        }
+        let highest = depths.values().map(|depth| depth.highest).min().unwrap_or(0);
+        let levels = usize::try_from(-highest).unwrap_or(0);
         let own: Vec<Component<'_>> = parent(&self.objects[0].opened.walk.real).components().skip(1).collect();
+        // Above its root there is nothing but the root again; in the image there must be something to climb out of.
+        let missing = std::iter::repeat_n(Component::Normal(OsStr::new("root")), levels.saturating_sub(own.len()));
         let kept = &own[own.len().saturating_sub(levels)..];
-        Path::new("/opt").join(name).join(kept.iter().collect::<PathBuf>())
+        Path::new("/opt").join(name).join(missing.chain(kept.iter().copied()).collect::<PathBuf>())
     }
 
-    /// How far above the program's directory its `$ORIGIN` leads; `None` where nothing is reached by it.
-    fn levels_above_program(&self) -> Option<usize> {
-        let mut depths: HashMap<usize, i64> = HashMap::from([(0, 0)]);
-        let mut highest = None;
-        for (index, object) in self.objects.iter().enumerate().skip(1) {
-            let places = std::iter::once(&object.place).chain(object.aliases.iter().map(|alias| &alias.place));
-            for (number, place) in places.enumerate() {
-                let Anchor::Origin { owner, suffix } = &place.anchor else { continue };
-                let Some(&from) = depths.get(owner) else { continue };
-                let (lowest, end) = climb(from, Path::new(suffix));
-                highest = highest.max(Some(-lowest));
-                if number == 0 {
-                    depths.insert(index, end);
-                }
-            }
+    /// Where a directory is, if one of its parents is a link in the image.
+    fn through_links(&self, directory: &Path) -> PathBuf {
+        let crosses =
+            |prefix: &Path| self.layout.items.iter().any(|item| matches!(item, Item::Link { at, .. } if at == prefix));
+        match directory.ancestors().any(crosses) {
+            true => self.files.walker(World::Root).directory(directory).map_or(directory.to_owned(), |walk| walk.real),
+            false => directory.to_owned(),
         }
-        highest.map(|levels| usize::try_from(levels).unwrap_or(0))
     }
 
     fn place_object(&mut self, index: usize) -> Result<(), Fault> {
         let object = &self.objects[index];
-        let path = self.image_path(&object.place, &object.name);
-        self.layout.paths.push(path);
+        self.layout.paths[index] = self.image_path(&object.place, &object.name);
         if let Some(directory) = self.place(index, &object.place, &object.name, &object.opened.walk)? {
             self.moved.insert(index, directory);
         }
@@ -187,7 +212,15 @@ impl Planner<'_, '_> {
         mut image: RealDirectory,
     ) -> Result<RealDirectory, Fault> {
         let walker = self.files.walker(spot.world);
-        let mut real = walker.directory(&origin_of(spot, suffix))?.real;
+        let origin = origin_of(spot, suffix);
+        let mut real = walker.directory(&origin)?.real;
+        let first = glued(suffix);
+        if !first.is_empty() {
+            // `$ORIGIN-plugins` is not below the origin, but beside it.
+            real = walker.directory(&with_name_ending(&origin, first))?.real;
+            image = with_name_ending(&image, first);
+        }
+        let suffix = Path::new(OsStr::from_bytes(&suffix.as_os_str().as_bytes()[first.len()..]));
         let components: Vec<Component<'_>> = suffix.components().collect();
         let Some((Component::Normal(name), directories)) = components.split_last() else {
             return Err(Fault::Directory);
@@ -219,7 +252,6 @@ impl Planner<'_, '_> {
 
 /// What `$ORIGIN` was in a path that consists of it and `suffix`.
 fn origin_of(spot: &Spot, suffix: &Path) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt;
     let path = spot.path.as_os_str().as_bytes();
     let origin = path.strip_suffix(suffix.as_os_str().as_bytes()).unwrap_or(path);
     if origin.is_empty() { PathBuf::from("/") } else { PathBuf::from(OsStr::from_bytes(origin)) }
@@ -237,16 +269,31 @@ fn is_one_name(target: &Path) -> bool {
     matches!(target.components().collect::<Vec<_>>().as_slice(), [Component::Normal(_)])
 }
 
-/// The lowest and the last depth on the way from a directory at depth `from` to the directory of `path`.
-fn climb(from: i64, path: &Path) -> (i64, i64) {
-    let directories = path.parent().unwrap_or(path).components();
-    directories.fold((from.min(0), from), |(lowest, depth), component| {
-        let depth = match component {
-            Component::ParentDir => depth - 1,
-            Component::Normal(_) => depth + 1,
-            _ => depth,
+/// The part of a suffix that belongs to the origin's own name: all before its first slash.
+fn glued(suffix: &Path) -> &OsStr {
+    let bytes = suffix.as_os_str().as_bytes();
+    OsStr::from_bytes(&bytes[..memchr::memchr(b'/', bytes).unwrap_or(bytes.len())])
+}
+
+fn with_name_ending(path: &Path, ending: &OsStr) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(ending);
+    path.into()
+}
+
+/// Where the way from a directory at depth `from` to the directory of a file ends, and its highest point.
+fn climb(from: i64, suffix: &OsStr) -> Depth {
+    let path = Path::new(suffix);
+    // A name that goes on from the origin's own is beside it.
+    let from_above = if glued(path).is_empty() { from } else { from - 1 };
+    let start = Depth { end: from_above, highest: from_above.min(0) };
+    parent(path).components().fold(start, |depth, component| {
+        let end = match component {
+            Component::ParentDir => depth.end - 1,
+            Component::Normal(_) => depth.end + 1,
+            _ => depth.end,
         };
-        (lowest.min(depth), depth)
+        Depth { end, highest: depth.highest.min(end) }
     })
 }
 

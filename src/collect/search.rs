@@ -8,7 +8,7 @@ use std::rc::Rc;
 use rustix::io::Errno;
 
 use super::files::{Opened, Spot, World};
-use crate::analyze::{ByteOrder, Machine};
+use crate::analyze::Machine;
 use crate::root::Fault;
 use crate::trace::{Attempt, Refusal, Rule, Why};
 
@@ -44,7 +44,7 @@ impl Place {
     }
 
     /// The file `name` in this directory.
-    fn file(&self, name: &OsStr) -> Place {
+    pub(crate) fn file(&self, name: &OsStr) -> Place {
         let anchor = match &self.anchor {
             Anchor::Origin { owner, suffix } => Anchor::Origin { owner: *owner, suffix: join(suffix, name) },
             other => other.clone(),
@@ -164,19 +164,14 @@ impl<T: FileTree> Prober<'_, T> {
     }
 
     fn mismatch(&self, other: Machine) -> Option<Outcome> {
-        let own = self.machine;
-        if other.class != own.class {
-            return Some(Outcome::Skip(Refusal::with(Why::WrongClass, format!("{} bits", other.class.bits()))));
+        match self.machine.mismatch(other) {
+            Some(refusal) if refusal.why == Why::WrongByteOrder && !self.skips_other_byte_order => {
+                Some(Outcome::Fatal(refusal))
+            }
+            Some(refusal) => Some(Outcome::Skip(refusal)),
+            None if self.machine.same_abi(other) => None,
+            None => Some(Outcome::Skip(Refusal::with(Why::WrongMachine, "another ABI"))),
         }
-        if other.byte_order != own.byte_order {
-            let order = if other.byte_order == ByteOrder::Little { "little-endian" } else { "big-endian" };
-            let refusal = Refusal::with(Why::WrongByteOrder, order);
-            return Some(if self.skips_other_byte_order { Outcome::Skip(refusal) } else { Outcome::Fatal(refusal) });
-        }
-        if other.code != own.code {
-            return Some(Outcome::Skip(Refusal::with(Why::WrongMachine, other.name())));
-        }
-        (!own.same_abi(other)).then(|| Outcome::Skip(Refusal::with(Why::WrongMachine, "another ABI")))
     }
 
     fn judge_fault(&self, fault: Fault, candidate: &Spot) -> Outcome {

@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use super::Failure;
 use super::args::{Build, BuildFormat, Kind};
-use super::output::{FindingReport, finding_reports, say_findings, text, write_json};
+use super::output::{finding_reports, say_findings, text, write_json};
+use super::report::ClosureReport;
 
 pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     let kind = build.kind.unwrap_or_else(|| kind_of(&build.output));
@@ -17,12 +18,22 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     if to_stdout && matches!(kind, Kind::Layout | Kind::Rootfs) {
         return Err(Failure::Usage("a layout or root directory cannot go to standard output".into()));
     }
-    let image = builder(build)?.build()?;
+    if to_stdout && build.format == BuildFormat::Json {
+        return Err(Failure::Usage("standard output cannot hold the image and a report; give another -o".into()));
+    }
+    let image = match builder(build)?.build() {
+        Ok(image) => image,
+        Err(error) if build.format == BuildFormat::Json => return Err(report_failure(build, error)),
+        Err(error) => return Err(error.into()),
+    };
     if !build.quiet {
         say_findings(image.findings());
     }
     let warnings = image.findings().iter().filter(|finding| finding.level() == Level::Warning).count();
     if build.strict && warnings > 0 {
+        if build.format == BuildFormat::Json {
+            write_json(&Report::of(&image, None))?;
+        }
         return Err(Failure::Failed("there are warnings, and --strict was given; nothing was written".into()));
     }
     if to_stdout {
@@ -31,7 +42,7 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     let written = write(kind, &build.output, &image)?;
     match (build.format, written) {
         (BuildFormat::Json, written) => write_json(&Report::of(&image, written.as_ref()))?,
-        (BuildFormat::Text, Some(written)) => writeln!(std::io::stdout(), "{}", answer(kind, &written))?,
+        (BuildFormat::Text, Some(written)) => writeln!(std::io::stdout(), "{}", written.digest())?,
         // A directory has no digest.
         (BuildFormat::Text, None) => {}
     }
@@ -115,16 +126,22 @@ fn kind_of(out: &Path) -> Kind {
     if is_directory { Kind::Layout } else { Kind::Archive }
 }
 
-/// The digest by which others know what was written.
-fn answer(kind: Kind, written: &Written) -> &str {
-    match kind {
-        Kind::Layer => written.layer_digest(),
-        _ => written.digest(),
+/// What can be said of the first program all the same.
+fn report_failure(build: &Build, error: scratchpack::Error) -> Failure {
+    let closure = build.binaries.first().map(|binary| build.search.collector().collect(binary));
+    if let Some(Ok(closure)) = closure
+        && let Err(error) = write_json(&Report { closure: ClosureReport::of(&closure), ..Report::default() })
+    {
+        return error.into();
     }
+    error.into()
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Report<'a> {
+    /// Of the first program.
+    #[serde(flatten)]
+    closure: ClosureReport<'a>,
     names: Vec<String>,
     digest: Option<&'a str>,
     config_digest: Option<&'a str>,
@@ -133,7 +150,6 @@ struct Report<'a> {
     size: Option<u64>,
     layer_size: Option<u64>,
     entries: Vec<EntryReport<'a>>,
-    findings: Vec<FindingReport<'a>>,
 }
 
 #[derive(Serialize)]
@@ -149,7 +165,10 @@ struct EntryReport<'a> {
 
 impl<'a> Report<'a> {
     fn of(image: &'a Image, written: Option<&'a Written>) -> Self {
+        let mut closure = ClosureReport::of(image.closure());
+        closure.findings = finding_reports(image.findings());
         Report {
+            closure,
             names: image.names().collect(),
             digest: written.map(Written::digest),
             config_digest: written.map(Written::config_digest),
@@ -158,7 +177,6 @@ impl<'a> Report<'a> {
             size: written.map(Written::size),
             layer_size: written.map(Written::layer_size),
             entries: image.entries().map(EntryReport::of).collect(),
-            findings: finding_reports(image.findings()),
         }
     }
 }

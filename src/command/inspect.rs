@@ -5,25 +5,39 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use scratchpack::{Attempt, Closure, Missing, Object, Request, Rule};
-use serde::Serialize;
+use scratchpack::{Closure, Elf, Object, Request};
 
 use super::Failure;
 use super::args::{Inspect, InspectFormat};
-use super::output::{FindingReport, finding_reports, say, say_findings, shown, text, write_json};
+use super::output::{say, say_findings, shown, write_json};
+use super::report::ClosureReport;
 
 pub(crate) fn run(inspect: &Inspect) -> Result<(), Failure> {
-    let closure = inspect.search.collector().collect(&inspect.binary)?;
+    let closure = match inspect.search.collector().collect(&inspect.binary) {
+        Ok(closure) => closure,
+        Err(error) if inspect.format == InspectFormat::Json => return Err(report_failure(&inspect.binary, error)),
+        Err(error) => return Err(error.into()),
+    };
     match inspect.format {
         InspectFormat::Tree => write_tree(&closure)?,
         InspectFormat::List => write_list(&closure)?,
-        InspectFormat::Json => write_json(&Report::of(&closure))?,
+        InspectFormat::Json => write_json(&ClosureReport::of(&closure))?,
     }
     if inspect.format != InspectFormat::Json {
         say_findings(closure.findings());
     }
     closure.missing().iter().for_each(|missing| say(&format!("error: {missing}")));
     if closure.missing().is_empty() { Ok(()) } else { Err(Failure::Said) }
+}
+
+/// A file that is ELF has a report, also where nothing can be made of it.
+fn report_failure(binary: &Path, error: scratchpack::Error) -> Failure {
+    if let Ok(elf) = Elf::read(binary)
+        && let Err(error) = write_json(&ClosureReport::of_failure(binary, &elf))
+    {
+        return error.into();
+    }
+    error.into()
 }
 
 fn write_list(closure: &Closure) -> io::Result<()> {
@@ -90,89 +104,5 @@ impl<'a, W: Write> Tree<'a, W> {
 
     fn line(&mut self, indent: &str, is_last: bool, line: &str) -> io::Result<()> {
         writeln!(self.out, "{indent}{} {line}", if is_last { "└──" } else { "├──" })
-    }
-}
-
-#[derive(Serialize)]
-struct Report<'a> {
-    binary: String,
-    interpreter: Option<String>,
-    libc: Option<&'static str>,
-    architecture: Option<&'static str>,
-    objects: Vec<ObjectReport>,
-    missing: Vec<MissingReport>,
-    findings: Vec<FindingReport<'a>>,
-}
-
-#[derive(Serialize)]
-struct ObjectReport {
-    name: String,
-    path: String,
-    opened: String,
-    source: String,
-    size: u64,
-    needed_by: Vec<String>,
-    found_by: &'static str,
-    hidden: bool,
-}
-
-#[derive(Serialize)]
-struct MissingReport {
-    name: String,
-    needed_by: Vec<String>,
-    tried: Vec<AttemptReport>,
-}
-
-#[derive(Serialize)]
-struct AttemptReport {
-    path: String,
-    rule: &'static str,
-    why: &'static str,
-    detail: Option<String>,
-}
-
-impl<'a> Report<'a> {
-    fn of(closure: &'a Closure) -> Self {
-        let program = closure.program();
-        Report {
-            binary: text(program.path()),
-            interpreter: program.elf().interpreter().map(text),
-            libc: closure.libc().map(|libc| libc.name()),
-            architecture: program.elf().machine().architecture(),
-            objects: closure.objects().iter().map(ObjectReport::of).collect(),
-            missing: closure.missing().iter().map(MissingReport::of).collect(),
-            findings: finding_reports(closure.findings()),
-        }
-    }
-}
-
-impl ObjectReport {
-    fn of(object: &Object) -> Self {
-        ObjectReport {
-            name: text(object.name()),
-            path: text(object.path()),
-            opened: text(object.opened()),
-            source: text(&object.source()),
-            size: object.size(),
-            needed_by: object.needed_by().map(text).collect(),
-            found_by: object.found_by().code(),
-            hidden: object.found_by() == Rule::Requested,
-        }
-    }
-}
-
-impl MissingReport {
-    fn of(missing: &Missing) -> Self {
-        let tried = |attempt: &Attempt| AttemptReport {
-            path: text(attempt.path()),
-            rule: attempt.rule().code(),
-            why: attempt.why().code(),
-            detail: attempt.detail().map(str::to_owned),
-        };
-        MissingReport {
-            name: text(missing.name()),
-            needed_by: missing.needed_by().iter().map(text).collect(),
-            tried: missing.tried().iter().map(tried).collect(),
-        }
     }
 }

@@ -136,6 +136,11 @@ impl Walk {
     fn start() -> Self {
         Walk { real: PathBuf::from("/"), steps: Vec::new(), links: 0, kind: FileType::Directory }
     }
+
+    /// A walk that ended at this regular file.
+    pub(crate) fn to(real: PathBuf) -> Self {
+        Walk { real, steps: Vec::new(), links: 0, kind: FileType::RegularFile }
+    }
 }
 
 /// `..`: what was entered must still exist for the path to be walked again. At the root it stays.

@@ -79,6 +79,9 @@ fn usage_errors_have_status_two() {
         &["build", "app", "-o", "x.tar", "-t", "No Name"],
         &["build", "app", "-o", "x.tar", "--env", "novalue"],
         &["build", "app", "-o", "-", "--type", "layout"],
+        &["build", "app", "-o", "-", "--format", "json"],
+        &["build", "app", "-o", "x.tar", "--sysroot", "nowhere"],
+        &["build", "app", "-o", "x.tar", "--library-path", "nowhere"],
         &["inspect"],
         &["frobnicate"],
         &[],
@@ -256,4 +259,18 @@ fn nobody_reading_is_no_crash() {
     let command = format!("{} inspect app --sysroot . | true", env!("CARGO_BIN_EXE_scratchpack"));
     let output = Command::new("sh").args(["-c", &command]).current_dir(root.path()).output().unwrap();
     assert_eq!(err(&output), "");
+}
+
+#[test]
+fn what_fails_is_reported_as_json_where_it_is_an_elf_file() {
+    let root = Root::debian()
+        .file("/app", &program(&["libgone.so", "./libx.so"]))
+        .file("/libx.so", &library("libx.so").needs("a"));
+    let output = scratchpack(&root, &["build", "app", "--sysroot", ".", "-o", "x.tar", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["digest"], &report["missing"][0]["name"]), (&Value::Null, &json!("libgone.so")));
+    assert!(report["missing"][1]["note"].as_str().unwrap().contains("working directory"));
+    let (status, report) = self::report(&root, "libx.so");
+    assert_eq!((status, &report["architecture"]), (Some(1), &json!("amd64")));
 }

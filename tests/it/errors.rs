@@ -47,6 +47,7 @@ fn a_program_for_another_machine_asks_for_a_sysroot() {
     let root = Root::empty().file("/app", &app);
     let error = error(&root.on_machine("/app"));
     assert_eq!(error.kind(), ErrorKind::Foreign);
+    assert_eq!(error.missing().len(), 1);
     assert!(error.to_string().contains("for aarch64"), "{error}");
     assert!(error.to_string().contains("sysroot"), "{error}");
 }

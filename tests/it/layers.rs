@@ -183,3 +183,26 @@ fn a_writer_that_fails_ends_the_work() {
         assert_eq!(image.write_layer_to(Full(100_000)).unwrap_err().kind(), ErrorKind::Io);
     }
 }
+
+#[test]
+fn a_writer_that_fails_only_when_it_is_flushed_is_an_error() {
+    struct Lazy;
+    impl std::io::Write for Lazy {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Err(std::io::ErrorKind::StorageFull.into())
+        }
+    }
+    let root = Root::debian().file("/app", &static_program());
+    assert_eq!(root.image("/app").write_layer_to(Lazy).unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(root.image("/app").write_archive_to(Lazy).unwrap_err().kind(), ErrorKind::Io);
+}
+
+#[test]
+fn more_threads_than_the_machine_has_are_no_error() {
+    let root = large();
+    let image = root.builder("/app").threads(NonZeroUsize::MAX).build().unwrap();
+    assert!(image.write_layer_to(std::io::sink()).is_ok());
+}

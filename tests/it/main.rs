@@ -8,8 +8,10 @@ mod elf;
 mod errors;
 mod examples;
 mod layers;
+mod musl;
 mod outputs;
 mod placing;
+mod proving;
 mod root;
 mod searching;
 

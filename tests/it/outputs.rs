@@ -145,3 +145,58 @@ fn an_image_can_be_looked_at_before_it_is_written() {
     assert_eq!(image.inputs().count(), 3);
     assert!(image.entries().all(|entry| !entry.reason().is_empty()));
 }
+
+#[test]
+fn an_output_never_replaces_what_goes_into_it() {
+    let root = large();
+    let image = root.image("/app");
+    for path in ["/app", "/lib/libx.so.1"] {
+        let before = fs::read(root.on_machine(path)).unwrap();
+        for error in [image.write_archive(root.on_machine(path)), image.write_layer(root.on_machine(path))] {
+            assert_eq!(error.unwrap_err().kind(), ErrorKind::OutputRefused);
+        }
+        assert!(fs::read(root.on_machine(path)).unwrap() == before);
+    }
+}
+
+#[test]
+fn a_layout_keeps_what_another_tool_put_there_under_the_same_tag() {
+    let root = large();
+    let out = tempfile::tempdir().unwrap();
+    let image = root.image("/app");
+    image.write_layout(out.path()).unwrap();
+    let path = out.path().join("index.json");
+    let mut index: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    index["manifests"][0]["annotations"] = serde_json::json!({ "org.opencontainers.image.ref.name": "latest" });
+    fs::write(&path, index.to_string()).unwrap();
+    image.write_layout(out.path()).unwrap();
+    let index: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert_eq!(index["manifests"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_link_to_an_empty_directory_gets_the_tree_where_it_leads() {
+    let root = large();
+    let out = tempfile::tempdir().unwrap();
+    fs::create_dir(out.path().join("real")).unwrap();
+    symlink("real", out.path().join("link")).unwrap();
+    root.image("/app").write_rootfs(out.path().join("link")).unwrap();
+    assert!(out.path().join("real/app").exists());
+}
+
+#[test]
+fn a_file_name_that_ends_in_a_slash_is_refused_before_anything_is_written() {
+    let out = tempfile::tempdir().unwrap();
+    let error = large().image("/app").write_archive(out.path().join("new/")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutputRefused);
+    assert_eq!(names(out.path()), [""; 0]);
+}
+
+#[test]
+fn a_link_that_leads_nowhere_stays_a_link() {
+    let out = tempfile::tempdir().unwrap();
+    symlink("later.tar", out.path().join("link.tar")).unwrap();
+    large().image("/app").write_archive(out.path().join("link.tar")).unwrap();
+    assert_eq!(names(out.path()), ["later.tar", "link.tar"]);
+    assert!(out.path().join("link.tar").is_symlink());
+}

@@ -271,3 +271,56 @@ fn names_that_are_not_utf_8_are_packed_as_they_are() {
     let image = root.image("/app");
     assert!(image.entries().any(|entry| entry.path().as_os_str().as_bytes() == b"/lib/lib\xff\n.so"));
 }
+
+#[test]
+fn a_directory_whose_name_goes_on_from_the_origins_is_beside_it() {
+    let root = Root::debian()
+        .file("/b/bin/app", &program(&["libx.so"]).with(RUNPATH, "$ORIGIN-libs"))
+        .file("/b/bin-libs/libx.so", &library("libx.so"));
+    let tree = tree(&root.image("/b/bin/app"));
+    assert!(tree.contains(&"/opt/app/bin-libs/libx.so".to_owned()), "{tree:?}");
+    assert_eq!(tree.last().unwrap(), "/opt/app/bin/app");
+}
+
+#[test]
+fn what_climbs_out_of_the_root_stays_below_opt() {
+    let root = Root::debian()
+        .file("/app", &program(&["libx.so"]).with(RUNPATH, "$ORIGIN/../y"))
+        .file("/y/libx.so", &library("libx.so"));
+    let tree = tree(&root.image("/app"));
+    assert!(tree.contains(&"/opt/app/y/libx.so".to_owned()), "{tree:?}");
+}
+
+#[test]
+fn an_install_path_through_a_link_of_the_image_is_where_the_link_leads() {
+    let root = Root::empty()
+        .file("/usr/lib64/ld-linux-x86-64.so.2", &crate::elf::loader(&crate::root::BUILTIN))
+        .link("/lib64", "usr/lib64")
+        .file("/b/bin/app", &program(&["libx.so"]).with(RUNPATH, "$ORIGIN/../y"))
+        .file("/b/y/libx.so", &library("libx.so"));
+    let image = root.builder("/b/bin/app").install("/lib64/./app").build().unwrap();
+    let tree = tree(&image);
+    assert!(tree.contains(&"/usr/y/libx.so".to_owned()), "{tree:?}");
+    assert_eq!(image.closure().program().path(), std::path::Path::new("/lib64/app"));
+}
+
+#[test]
+fn a_link_in_a_sysroot_that_is_given_as_program_means_something_in_there() {
+    let root = Root::empty().file("/usr/bin/real", &static_program()).link("/usr/bin/env", "/usr/bin/real");
+    assert_eq!(tree(&root.image("/usr/bin/env")), ["/env"]);
+    let source = root.closure("/usr/bin/env").program().source();
+    assert_eq!(source, std::fs::canonicalize(root.path()).unwrap().join("usr/bin/real"));
+}
+
+#[test]
+fn every_path_outside_the_systems_directories_is_told() {
+    let mut app = program(&["libx.so"]);
+    app.interpreter = Some(b"/build/ld-linux.so.2\0".to_vec());
+    let root = Root::empty()
+        .file("/build/ld-linux.so.2", &crate::elf::loader(&crate::root::BUILTIN))
+        .file("/app", &app)
+        .file("/home/me/libx.so", &library("libx.so"))
+        .bytes("/etc/ld.so.cache", &cache("libx.so", "/home/me/libx.so"));
+    let codes: Vec<_> = root.image("/app").findings().iter().map(|finding| finding.code()).collect();
+    assert_eq!(codes, ["build-path", "build-path"]);
+}

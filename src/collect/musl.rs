@@ -1,0 +1,353 @@
+//! musl's loader: which objects it loads for a program, in which order, from where (`ldso/dynlink.c` in musl).
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use rustix::io::Errno;
+
+use super::files::{Files, Opened, Spot};
+use super::process::{INTERPRETER, Loaded, Loading, PROGRAM, RelativeElement, Requested};
+use super::search::{Anchor, FileTree, Found, Place, Tried};
+use crate::analyze::{DependencyKind, Machine};
+use crate::root::{Fault, FileId};
+use crate::trace::{Attempt, Refusal, Rule, Why};
+
+/// What is built into a musl loader, and what its path file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MuslBuild {
+    /// Where the loader looks for a list of directories.
+    pub(crate) path_file: PathBuf,
+    /// The directories searched last: those of the path file, or the builtin ones where there is no such file.
+    pub(crate) directories: Vec<PathBuf>,
+}
+
+/// Searched last where there is no path file.
+pub(crate) const BUILTIN: [&str; 3] = ["/lib", "/usr/local/lib", "/usr/lib"];
+
+/// Bytes of a path file that are believed.
+const MAX_PATH_FILE: u64 = 1 << 20;
+
+impl MuslBuild {
+    pub(crate) fn read(parts: &[Vec<u8>], interpreter: &Path, machine: Machine, files: &Files<'_>) -> MuslBuild {
+        let path_file = path_file(parts, interpreter, machine);
+        match files.read(&path_file, MAX_PATH_FILE) {
+            Ok(list) => MuslBuild::with_list(path_file, Some(&list)),
+            Err(Fault::System(Errno::NOENT)) => MuslBuild::with_list(path_file, None),
+            // A path file that cannot be read counts as an empty one.
+            Err(_) => MuslBuild::with_list(path_file, Some(b"")),
+        }
+    }
+
+    /// With what the path file says, if there is one.
+    pub(crate) fn with_list(path_file: PathBuf, list: Option<&[u8]>) -> MuslBuild {
+        let directories = match list {
+            Some(list) => elements(list).map(|element| path_of(element.to_vec())).collect(),
+            None => BUILTIN.map(PathBuf::from).to_vec(),
+        };
+        MuslBuild { path_file, directories }
+    }
+}
+
+/// `<prefix>/etc/ld-musl-<ARCH>.path`, where the prefix is the interpreter's path less its last two components.
+fn path_file(parts: &[Vec<u8>], interpreter: &Path, machine: Machine) -> PathBuf {
+    const START: &[u8] = b"/etc/ld-musl-";
+    let built_in = parts.iter().find_map(|part| {
+        let at = memchr::memmem::find(part, START)?;
+        let end = memchr::memchr(0, &part[at..])?;
+        Some(OsStr::from_bytes(&part[at..at + end]).to_owned())
+    });
+    let name = built_in.unwrap_or_else(|| {
+        let architecture = machine.musl_architecture();
+        OsString::from(format!("/etc/ld-musl-{architecture}.path"))
+    });
+    let prefix = interpreter.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
+    prefix.join(Path::new(&name).strip_prefix("/").unwrap_or(Path::new(&name)))
+}
+
+/// Lists are split at `:` and newlines, and empty elements mean nothing (`path_open` in musl).
+fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|byte| matches!(byte, b':' | b'\n' | 0)).filter(|element| !element.is_empty())
+}
+
+/// What a search starts from.
+pub(crate) struct Start<'t, T> {
+    pub(crate) tree: &'t T,
+    pub(crate) directories: &'t [PathBuf],
+    pub(crate) library_path: Rc<[Place]>,
+}
+
+/// Loads `program` and all that it needs. The interpreter is the C library itself.
+pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpreter: Loaded) -> Loading {
+    let system = start.directories.iter().filter(|path| path.is_absolute()).cloned().map(Place::fixed).collect();
+    let mut process = Process {
+        start,
+        machine: program.elf.machine(),
+        system,
+        short_names: HashMap::new(),
+        files: HashMap::from([(interpreter.opened.parsed.stamp.id, INTERPRETER)]),
+        run_paths: HashMap::new(),
+        loading: Loading { objects: vec![program, interpreter], order: vec![PROGRAM], ..Loading::default() },
+    };
+    process.run();
+    process.loading
+}
+
+struct Process<'t, T> {
+    start: &'t Start<'t, T>,
+    machine: Machine,
+    system: Rc<[Place]>,
+    /// Base names of what a search found; sonames are never read.
+    short_names: HashMap<OsString, usize>,
+    files: HashMap<FileId, usize>,
+    /// RPATH or RUNPATH of an object, expanded.
+    run_paths: HashMap<usize, Rc<[Place]>>,
+    loading: Loading,
+}
+
+/// What the loader makes of one candidate.
+enum Outcome {
+    Found(Opened),
+    Skip(Refusal),
+    Stop(Refusal),
+}
+
+/// How a list ended.
+enum Ended {
+    Found(Found),
+    GoOn,
+    Stop,
+}
+
+impl<T: FileTree> Process<'_, T> {
+    fn run(&mut self) {
+        let mut at = 0;
+        while let Some(&object) = self.loading.order.get(at) {
+            let elf = self.loading.objects[object].elf.clone();
+            elf.needed().for_each(|name| self.request(object, name));
+            at += 1;
+        }
+    }
+
+    fn request(&mut self, object: usize, name: &OsStr) {
+        let (rule, target, opened) = match self.known(name) {
+            Some(known) => (Rule::Loaded, Some(known), None),
+            None => match self.find(object, name, &mut ()) {
+                Some(found) => {
+                    let (rule, path) = (found.rule, found.place.spot.path.clone());
+                    (rule, self.take(object, name, found), Some(path))
+                }
+                None => {
+                    let mut tried: Vec<Attempt> = Vec::new();
+                    self.find(object, name, &mut tried);
+                    let note = (is_path(name) && !name.as_bytes().starts_with(b"/")).then(|| RELATIVE.to_owned());
+                    self.loading.note_missing(object, name, tried, note);
+                    (Rule::Default, None, None)
+                }
+            },
+        };
+        let requested = Requested { name: name.to_owned(), kind: DependencyKind::Needed, rule, object: target, opened };
+        self.loading.objects[object].requests.push(requested);
+    }
+
+    /// The loader is the C library under all its names; and what a search found answers to its base name.
+    fn known(&self, name: &OsStr) -> Option<usize> {
+        if is_libc(name) || name == self.loading.objects[INTERPRETER].name {
+            return Some(INTERPRETER);
+        }
+        self.short_names.get(name).copied()
+    }
+
+    fn find(&mut self, object: usize, name: &OsStr, tried: &mut dyn Tried) -> Option<Found> {
+        if is_path(name) {
+            let place = Place::fixed(PathBuf::from(name));
+            // Relative to the working directory, which an image does not fix.
+            return match place.spot.path.is_absolute().then(|| self.try_place(place, Rule::Path, tried))? {
+                Ended::Found(found) => Some(found),
+                Ended::GoOn | Ended::Stop => None,
+            };
+        }
+        for (rule, places) in self.lists(object) {
+            for place in places.iter() {
+                match self.try_place(place.file(name), rule, tried) {
+                    Ended::Found(found) => return Some(found),
+                    Ended::GoOn => {}
+                    Ended::Stop => return None,
+                }
+            }
+        }
+        None
+    }
+
+    /// LD_LIBRARY_PATH, then the paths of the requester and all its ancestors, then the system's.
+    fn lists(&mut self, object: usize) -> Vec<(Rule, Rc<[Place]>)> {
+        let mut lists = vec![(Rule::LibraryPath, self.start.library_path.clone())];
+        let chain: Vec<usize> = std::iter::successors(Some(object), |&at| self.loading.objects[at].loader).collect();
+        lists.extend(chain.into_iter().filter_map(|at| self.run_path(at)));
+        lists.push((Rule::Default, self.system.clone()));
+        lists
+    }
+
+    fn run_path(&mut self, object: usize) -> Option<(Rule, Rc<[Place]>)> {
+        let owner = &self.loading.objects[object];
+        let (rule, list) = match (owner.elf.runpath(), owner.elf.rpath()) {
+            (Some(list), _) => (Rule::Runpath, list),
+            (None, Some(list)) => (Rule::Rpath, list),
+            (None, None) => return None,
+        };
+        if let Some(known) = self.run_paths.get(&object) {
+            return Some((rule, known.clone()));
+        }
+        let (places, relative) = expand(&owner.origins, object, list);
+        let note = |element| RelativeElement { owner: object, rule, element };
+        self.loading.relative.extend(relative.into_iter().map(note));
+        let places: Rc<[Place]> = places.into();
+        self.run_paths.insert(object, places.clone());
+        Some((rule, places))
+    }
+
+    fn try_place(&self, place: Place, rule: Rule, tried: &mut dyn Tried) -> Ended {
+        let (refusal, end) = match self.probe(&place.spot) {
+            Outcome::Found(opened) => return Ended::Found(Found { place, rule, opened }),
+            Outcome::Skip(refusal) => (refusal, Ended::GoOn),
+            Outcome::Stop(refusal) => (refusal, Ended::Stop),
+        };
+        tried.add(place.spot.path, rule, None, refusal);
+        end
+    }
+
+    /// The first file that opens is final. musl maps it whatever machine it is for; a process would not survive that.
+    fn probe(&self, candidate: &Spot) -> Outcome {
+        let opened = match self.start.tree.open(candidate) {
+            Ok(opened) => opened,
+            Err(Fault::System(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG)) => {
+                return Outcome::Skip(Refusal::new(Why::Absent));
+            }
+            Err(Fault::System(Errno::ACCESS)) => return Outcome::Skip(Refusal::new(Why::Unreadable)),
+            Err(fault) => return Outcome::Stop(super::refusal_of(fault)),
+        };
+        match (opened.parsed.machine.and_then(|other| self.machine.mismatch(other)), &opened.parsed.elf) {
+            (Some(refusal), _) => Outcome::Stop(refusal),
+            (None, Err(cause)) => Outcome::Stop(Refusal::with(Why::NotElf, cause.to_string())),
+            (None, Ok(_)) => Outcome::Found(opened),
+        }
+    }
+
+    /// A file that is loaded already only gets a short name, if it has none.
+    fn take(&mut self, object: usize, name: &OsStr, found: Found) -> Option<usize> {
+        let id = found.opened.parsed.stamp.id;
+        let was_searched = !is_path(name);
+        if let Some(&known) = self.files.get(&id) {
+            let first = self.loading.objects[known].place.spot.path.file_name().map(OsStr::to_owned);
+            if let Some(first) = first.filter(|_| was_searched) {
+                self.short_names.entry(first).or_insert(known);
+            }
+            self.loading.objects[known].aliases.push(found);
+            return Some(known);
+        }
+        let elf = found.opened.parsed.elf.as_ref().ok()?.clone();
+        let index = self.loading.objects.len();
+        if let Some(short) = found.place.spot.path.file_name().filter(|_| was_searched) {
+            self.short_names.entry(short.to_owned()).or_insert(index);
+        }
+        self.files.insert(id, index);
+        self.loading.objects.push(Loaded::library(name.to_owned(), found, elf, object));
+        self.loading.order.push(index);
+        Some(index)
+    }
+}
+
+const RELATIVE: &str = "a path relative to the working directory, which an image does not fix; \
+                        link with a plain name or an absolute path";
+
+fn is_path(name: &OsStr) -> bool {
+    name.as_bytes().contains(&b'/')
+}
+
+/// Names of the C library, which is the loader: never a file (`load_library` in musl).
+fn is_libc(name: &OsStr) -> bool {
+    let Some(rest) = name.as_bytes().strip_prefix(b"lib") else { return false };
+    ["c.", "pthread.", "rt.", "m.", "dl.", "util.", "xnet."].iter().any(|part| rest.starts_with(part.as_bytes()))
+}
+
+/// The directories of an RPATH or RUNPATH, and its elements that mean the working directory. `$ORIGIN` is the only
+/// token, and any other `$` voids the whole list (`fixup_rpath` in musl).
+fn expand(origins: &[Spot], owner: usize, list: &OsStr) -> (Vec<Place>, Vec<OsString>) {
+    let (mut places, mut relative) = (Vec::new(), Vec::new());
+    let list = list.as_bytes();
+    if memchr::memchr_iter(b'$', list).any(|at| origin_token(&list[at..]).is_none()) {
+        return (places, relative);
+    }
+    for element in elements(list) {
+        let has_token = memchr::memchr(b'$', element).is_some();
+        match (element.first(), has_token) {
+            (Some(b'/'), false) => places.push(Place::fixed(path_of(element.to_vec()))),
+            (_, true) => places.extend(origins.iter().map(|origin| at_origin(origin, owner, element))),
+            (_, false) => relative.push(OsString::from_vec(element.to_vec())),
+        }
+    }
+    (places, relative)
+}
+
+/// How many bytes the token at the start of `text` takes.
+fn origin_token(text: &[u8]) -> Option<usize> {
+    [&b"$ORIGIN"[..], b"${ORIGIN}"].iter().find(|token| text.starts_with(token)).map(|token| token.len())
+}
+
+/// An element with its tokens replaced, hanging on its owner where it begins with one.
+fn at_origin(origin: &Spot, owner: usize, element: &[u8]) -> Place {
+    let replace = |mut text: &[u8]| {
+        let mut replaced = Vec::new();
+        while let Some(at) = memchr::memchr(b'$', text) {
+            replaced.extend_from_slice(&text[..at]);
+            replaced.extend_from_slice(origin.path.as_os_str().as_bytes());
+            text = &text[at + origin_token(&text[at..]).unwrap_or(1)..];
+        }
+        replaced.extend_from_slice(text);
+        replaced
+    };
+    let spot = Spot { world: origin.world, path: path_of(replace(element)) };
+    match origin_token(element) {
+        Some(length) => {
+            let suffix = OsString::from_vec(replace(&element[length..]));
+            Place { spot, anchor: Anchor::Origin { owner, suffix } }
+        }
+        None => Place::fixed(spot.path),
+    }
+}
+
+fn path_of(bytes: Vec<u8>) -> PathBuf {
+    PathBuf::from(OsString::from_vec(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{expand, is_libc};
+    use crate::collect::files::{Spot, World};
+    use std::ffi::OsStr;
+
+    fn expanded(list: &str) -> Vec<String> {
+        let origins = [Spot { world: World::Root, path: "/o".into() }];
+        expand(&origins, 0, OsStr::new(list)).0.iter().map(|place| place.spot.path.display().to_string()).collect()
+    }
+
+    #[test]
+    fn origin_is_the_only_token_and_any_other_voids_the_list() {
+        assert_eq!(expanded("$ORIGIN/../l:/x\n${ORIGIN}"), ["/o/../l", "/x", "/o"]);
+        assert_eq!(expanded("/x:$LIB"), [""; 0]);
+        assert_eq!(expanded("$ORIGINAL"), ["/oAL"]);
+        assert_eq!(expanded("::/x:"), ["/x"]);
+    }
+
+    #[test]
+    fn names_of_the_c_library_are_the_loader_whatever_follows() {
+        for name in ["libc.so", "libc.musl-x86_64.so.1", "libm.so.6", "libpthread.so.0", "libxnet.x"] {
+            assert!(is_libc(OsStr::new(name)), "{name}");
+        }
+        for name in ["libcrypt.so.1", "libresolv.so.2", "libmount.so", "c.so", "libc"] {
+            assert!(!is_libc(OsStr::new(name)), "{name}");
+        }
+    }
+}
