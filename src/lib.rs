@@ -4,7 +4,7 @@
 //!
 //! The nouns: an [`Elf`] is what one file says about itself. A [`Closure`] is a program with all [`Object`]s that its
 //! dynamic loader would load, each found by a [`Rule`]; a [`Collector`] has the options of that search. An [`Image`] is
-//! everything resolved and checked, nothing written yet, made by an [`ImageBuilder`]; its [`Entry`]s are what it holds,
+//! everything resolved and proved, nothing written yet, made by an [`ImageBuilder`]; its [`Entry`]s are what it holds,
 //! each with a reason; its [`Finding`]s are what you should know; [`Written`] is the digests of what was written.
 //!
 //! # Pack a program
@@ -50,7 +50,7 @@
 //! cli`).
 //!
 //! # Limits
-//! Programs for Linux with glibc, or static ones. What a program opens by itself at run time (plugins, locales,
+//! Programs for Linux with glibc or musl, or static ones. What a program opens by itself at run time (plugins, locales,
 //! certificates, `/etc/passwd`) is not in the image. What an ELF file may have at most is in [`limits`].
 
 mod analyze;

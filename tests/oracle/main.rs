@@ -6,6 +6,7 @@ mod closures;
 mod fixtures;
 mod images;
 mod loader;
+mod musl;
 mod packing;
 mod roots;
 mod tools;
