@@ -3,6 +3,7 @@
 mod closure;
 mod expand;
 mod files;
+mod findings;
 mod glibc;
 mod ld_cache;
 mod loader;
@@ -19,10 +20,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::error::{Cause, Result};
-use crate::finding::Finding;
 use crate::root::{Fault, Root};
 use crate::trace::{Attempt, Missing, Refusal, Rule, Why};
 use files::Files;
+use findings::findings;
 use ld_cache::LdCache;
 use loader::GlibcBuild;
 use musl::MuslBuild;
@@ -368,60 +369,4 @@ fn missing(loading: &Loading, layout: &Layout, program: &OsStr) -> Vec<Missing> 
         note: not_found.note.clone(),
     };
     loading.not_found.iter().map(missing).collect()
-}
-
-/// Directories in which a system or a package keeps its libraries. A path elsewhere, which the loader must open, is
-/// likely to be the place where something was built.
-const SYSTEM_DIRECTORIES: [&str; 9] =
-    ["/lib", "/lib32", "/lib64", "/libx32", "/usr", "/opt", "/nix/store", "/gnu/store", "/emul"];
-
-fn findings(loading: &Loading, layout: &Layout, build: Option<&LoaderBuild>) -> Vec<Finding> {
-    let builtin = build.map(LoaderBuild::directories).unwrap_or_default();
-    let build_paths = loading.objects.iter().skip(1).filter_map(|object| build_path(object, builtin));
-    let relative = loading.relative.iter().map(|relative| {
-        let owner = crate::text::printable(&layout.paths[relative.owner]).to_string();
-        let element = crate::text::printable(&relative.element).to_string();
-        Finding::warning(
-            "relative-path",
-            format!(
-                "{owner} looks for libraries in `{element}`, which means the working directory; nothing was looked up \
-                 there. Link it with absolute directories or $ORIGIN"
-            ),
-            format_args!("{} of {owner}: {element}", relative.rule.code()),
-        )
-    });
-    build_paths.chain(relative).collect()
-}
-
-fn build_path(object: &Loaded, builtin: &[PathBuf]) -> Option<Finding> {
-    let path = &object.place.spot.path;
-    if object.place.anchor != Anchor::Fixed {
-        return None;
-    }
-    let is_of_system = SYSTEM_DIRECTORIES.iter().any(|directory| path.starts_with(directory))
-        || builtin.iter().any(|directory| path.starts_with(directory));
-    if is_of_system {
-        return None;
-    }
-    let shown = crate::text::printable(path).to_string();
-    Some(Finding::warning(
-        "build-path",
-        format!(
-            "the image must hold {shown} at that very path, because {} names it; {} to keep this machine's \
-             directories out of the image",
-            match object.rule {
-                Rule::Rpath => "an RPATH",
-                Rule::Runpath => "a RUNPATH",
-                Rule::Interpreter => "the program's PT_INTERP",
-                Rule::Path => "a DT_NEEDED entry",
-                _ => "the system's list of libraries",
-            },
-            match object.rule {
-                Rule::Interpreter => "link with another --dynamic-linker",
-                Rule::Rpath | Rule::Runpath | Rule::Path => "link with $ORIGIN",
-                _ => "install it in a directory of the system, or give its directory as library path",
-            }
-        ),
-        shown,
-    ))
 }

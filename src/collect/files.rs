@@ -73,11 +73,17 @@ impl<'r> Files<'r> {
         read_range(&input, 0, input.stamp.size.min(limit))
     }
 
-    /// The read-only parts of the object at `spot`, those without code first.
+    /// The read-only parts of the object at `spot`, in all at most `limit` bytes.
     pub(crate) fn read_only_parts(&self, spot: &Spot, limit: u64) -> Result<Vec<Vec<u8>>, Fault> {
         let (_, input) = self.walker(spot.world).open(&spot.path)?;
         let parts = analyze::read_only_parts(&input.file, input.stamp.size).unwrap_or_default();
-        parts.into_iter().map(|(at, size)| read_range(&input, at, size.min(limit))).collect()
+        let mut rest = limit;
+        let bounded = parts.into_iter().map(|(at, size)| {
+            let size = size.min(rest);
+            rest -= size;
+            (at, size)
+        });
+        bounded.map(|(at, size)| read_range(&input, at, size)).collect()
     }
 
     fn parse(&self, input: &Input) -> Rc<Parsed> {

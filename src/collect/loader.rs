@@ -31,8 +31,8 @@ impl Libc {
     }
 }
 
-/// Bytes of one read-only part of a loader that are looked at. The largest known is under 1 MiB.
-const MAX_PART: u64 = 8 << 20;
+/// Bytes of the read-only parts of a loader that are looked at. The largest known has under 1 MiB.
+const MAX_PARTS: u64 = 8 << 20;
 
 /// Which libc's loader the object at `spot` is: by what it holds, then by its name.
 pub(crate) fn identify(parts: &[Vec<u8>], path: &Path) -> Option<Libc> {
@@ -54,7 +54,7 @@ pub(crate) fn identify(parts: &[Vec<u8>], path: &Path) -> Option<Libc> {
 
 /// The read-only parts of the loader at `spot`.
 pub(crate) fn parts(files: &Files<'_>, spot: &Spot) -> Result<Vec<Vec<u8>>, Fault> {
-    files.read_only_parts(spot, MAX_PART)
+    files.read_only_parts(spot, MAX_PARTS)
 }
 
 /// What is built into the loader of a program.
