@@ -12,6 +12,7 @@ mod members;
 mod publish;
 mod reference;
 mod rootfs;
+mod source;
 mod timestamp;
 
 use std::io::Write;
@@ -96,7 +97,7 @@ impl Image {
 
     /// The files on this machine that go into the image, each once, in bytewise order.
     pub fn inputs(&self) -> impl Iterator<Item = PathBuf> {
-        let objects = self.closures.iter().flat_map(|c| std::iter::once(c.program()).chain(c.objects()));
+        let objects = self.closures.iter().flat_map(Closure::all);
         objects.map(|object| object.source()).collect::<std::collections::BTreeSet<_>>().into_iter()
     }
 

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 use crate::error::{Cause, Error};
 
-pub(crate) use walk::{Step, Walk, Walker};
+pub(crate) use walk::{MAX_LINKS, Step, Walk, Walker, steps_to_walk};
 
 const OPEN_ROOT: &str = "use as root";
 

@@ -324,8 +324,7 @@ fn default_name(closure: &Closure) -> Result<Reference, Finding> {
 const SETUID_OR_SETGID: u32 = 0o6000;
 
 fn dropped_bits(closure: &Closure) -> Vec<Finding> {
-    let objects = std::iter::once(closure.program()).chain(closure.objects());
-    let special = objects.filter(|object| object.file_source().stamp.mode & SETUID_OR_SETGID != 0);
+    let special = closure.all().filter(|object| object.file_source().stamp.mode & SETUID_OR_SETGID != 0);
     special
         .map(|object| {
             let path = printable(object.path()).to_string();

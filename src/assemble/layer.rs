@@ -9,10 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use super::compress::{Compression, Compressor};
 use super::digest::{Hashed, Hasher};
 use super::members::{TRAILER, layer_header, padding};
-use crate::analyze::ReadAt;
+use super::source::SourceReader;
 use crate::collect::Source;
 use crate::error::{Cause, Error, Result};
-use crate::root::{Fault, Input};
 use crate::tree::{Content, Entry};
 
 /// The most bytes that are compressed in one piece. Each file begins a piece, so where the cuts lie depends on the
@@ -218,44 +217,24 @@ impl<'a> Cutter<'a> {
 
     /// Adds just the bytes that the file had when it was analyzed, or fails.
     fn copy(&mut self, source: &Source) -> Result<()> {
-        let input = open(source)?;
+        let input = SourceReader::open(source)?;
         let mut offset = 0;
         while offset < source.stamp.size {
             let wanted = (source.stamp.size - offset).min((PIECE - self.piece.raw.len()) as u64);
-            offset += self.read(&input, source, offset, wanted)?;
+            offset += self.read(&input, offset, wanted)?;
             if self.piece.raw.len() >= PIECE {
                 self.begin()?;
             }
         }
-        match input.is_unchanged() {
-            true => Ok(()),
-            false => Err(changed(source)),
-        }
+        input.finish()
     }
 
-    fn read(&mut self, input: &Input, source: &Source, offset: u64, wanted: u64) -> Result<u64> {
+    fn read(&mut self, input: &SourceReader<'_>, offset: u64, wanted: u64) -> Result<u64> {
         let raw = &mut self.piece.raw;
         let start = raw.len();
         raw.resize(start + usize::try_from(wanted).unwrap_or(PIECE), 0);
-        match input.file.read_at(&mut raw[start..], offset) {
-            Ok(filled) if filled as u64 == wanted => Ok(wanted),
-            Ok(_) => Err(changed(source)),
-            Err(error) => Err(Cause::Io(error).on("read", source.on_machine())),
-        }
+        input.read(&mut raw[start..], offset).map(|()| wanted)
     }
-}
-
-/// Opens a file again, which must be the one that was analyzed.
-pub(crate) fn open(source: &Source) -> Result<Input> {
-    match source.root.open(&source.real) {
-        Ok(input) if input.stamp == source.stamp => Ok(input),
-        Ok(_) | Err(Fault::Directory | Fault::Special | Fault::Loop) => Err(changed(source)),
-        Err(fault) => Err(fault.into_cause().on("read", source.on_machine())),
-    }
-}
-
-pub(crate) fn changed(source: &Source) -> Error {
-    Cause::Changed.on("pack", source.on_machine())
 }
 
 fn write_in_order(packed: Receiver<Result<Piece>>, spare: Sender<Piece>, blob: &mut Blob<'_>) -> Result<()> {

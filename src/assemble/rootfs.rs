@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 
 use super::Image;
-use super::layer::{changed, open};
 use super::publish::{DirectoryDraft, WRITE, sync_directory};
-use crate::analyze::ReadAt;
+use super::source::SourceReader;
 use crate::collect::Source;
 use crate::error::{Cause, Result};
 use crate::tree::{Content, Entry};
@@ -99,21 +98,14 @@ impl Writer {
 
 /// Copies just the bytes that the file had when it was analyzed, or fails.
 fn copy(source: &Source, out: &mut File, path: &Path) -> Result<()> {
-    let input = open(source)?;
+    let input = SourceReader::open(source)?;
     let mut buffer = vec![0; BUFFER];
     let mut offset = 0;
     while offset < source.stamp.size {
         let wanted = usize::try_from(source.stamp.size - offset).unwrap_or(BUFFER).min(BUFFER);
-        let filled = input.file.read_at(&mut buffer[..wanted], offset);
-        let filled = filled.map_err(|error| Cause::Io(error).on("read", source.on_machine()))?;
-        if filled != wanted {
-            return Err(changed(source));
-        }
-        out.write_all(&buffer[..filled]).map_err(|error| Cause::Io(error).on(WRITE, path))?;
-        offset += filled as u64;
+        input.read(&mut buffer[..wanted], offset)?;
+        out.write_all(&buffer[..wanted]).map_err(|error| Cause::Io(error).on(WRITE, path))?;
+        offset += wanted as u64;
     }
-    match input.is_unchanged() {
-        true => Ok(()),
-        false => Err(changed(source)),
-    }
+    input.finish()
 }

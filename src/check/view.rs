@@ -2,17 +2,14 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use rustix::io::Errno;
 
 use crate::collect::{Closure, FileTree, Opened, Parsed, Spot, World};
-use crate::root::{Fault, FileId, Walk};
+use crate::root::{Fault, FileId, MAX_LINKS, Walk, steps_to_walk};
 use crate::tree::{Content, Entry, Tree};
-
-/// The kernel's own limit (path_resolution(7)).
-const MAX_LINKS: usize = 40;
 
 /// A tree, by path, and what its files say.
 pub(crate) struct View<'t> {
@@ -23,7 +20,7 @@ pub(crate) struct View<'t> {
 impl<'t> View<'t> {
     pub(crate) fn of(tree: &'t Tree, closures: &[Closure]) -> Self {
         let entries = tree.entries().iter().map(|entry| (entry.path().as_os_str(), entry)).collect();
-        let objects = closures.iter().flat_map(|c| std::iter::once(c.program()).chain(c.objects()));
+        let objects = closures.iter().flat_map(Closure::all);
         let parsed =
             objects.map(|object| (object.file_source().stamp.id, Rc::new(Parsed::of_object(object)))).collect();
         View { entries, parsed }
@@ -60,7 +57,7 @@ impl<'t> View<'t> {
 
     /// Where `path` leads, as the kernel walks it.
     fn walk(&self, path: &Path) -> Result<PathBuf, Fault> {
-        let mut rest: Vec<&OsStr> = names(path);
+        let mut rest: Vec<&OsStr> = steps_to_walk(path).collect();
         let mut real = PathBuf::from("/");
         let mut links = 0;
         while let Some(name) = rest.pop() {
@@ -82,7 +79,7 @@ impl<'t> View<'t> {
                 if target.is_absolute() {
                     real = PathBuf::from("/");
                 }
-                rest.extend(names(target));
+                rest.extend(steps_to_walk(target));
             }
         }
         Ok(real)
@@ -108,13 +105,3 @@ impl FileTree for View<'_> {
 }
 
 const ABSENT: Fault = Fault::System(Errno::NOENT);
-
-/// The names of a path, the last one first.
-fn names(path: &Path) -> Vec<&OsStr> {
-    let names = path.components().rev().filter_map(|component| match component {
-        Component::Normal(name) => Some(name),
-        Component::ParentDir => Some(OsStr::new("..")),
-        _ => None,
-    });
-    names.collect()
-}

@@ -129,7 +129,7 @@ impl Closure {
 
     /// The program or library at `path` in the image, as its loader opens it.
     pub fn object_at(&self, path: &Path) -> Option<&Object> {
-        std::iter::once(&self.program).chain(&self.objects).find(|object| *object.path == *path)
+        self.all().find(|object| *object.path == *path)
     }
 
     /// Whether the program is for another machine, and nothing of its system is here.
@@ -140,6 +140,11 @@ impl Closure {
     /// What must stand in the image. The numbers of its objects are those of [`Closure::object`].
     pub(crate) fn items(&self) -> &[Item] {
         &self.items
+    }
+
+    /// The program, and the objects behind it.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Object> {
+        std::iter::once(&self.program).chain(&self.objects)
     }
 
     /// The program is 0, the objects follow.

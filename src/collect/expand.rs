@@ -34,6 +34,10 @@ pub(crate) struct PathList {
     pub(crate) relative: Vec<OsString>,
 }
 
+/// Why a name with a slash that is not absolute cannot be resolved, whichever libc's loader asks for it.
+pub(crate) const RELATIVE_NAME: &str = "a path relative to the working directory, which an image does not fix; \
+                                        link with a plain name or an absolute path";
+
 impl Name {
     pub(crate) fn has_slash(&self) -> bool {
         self.text.as_bytes().contains(&b'/')
@@ -46,10 +50,7 @@ impl Name {
         } else if self.text.is_empty() {
             Some("an empty name")
         } else if self.has_slash() && !self.text.as_bytes().starts_with(b"/") {
-            Some(
-                "a path relative to the working directory, which an image does not fix; \
-                 link with a plain name or an absolute path",
-            )
+            Some(RELATIVE_NAME)
         } else {
             None
         }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use rustix::io::Errno;
 
+use super::expand::RELATIVE_NAME;
 use super::files::{Files, Opened, Spot};
 use super::process::{INTERPRETER, Loaded, Loading, PROGRAM, RelativeElement, Requested};
 use super::search::{Anchor, FileTree, Found, Place, Tried};
@@ -142,7 +143,7 @@ impl<T: FileTree> Process<'_, T> {
                 None => {
                     let mut tried: Vec<Attempt> = Vec::new();
                     self.find(object, name, &mut tried);
-                    let note = (is_path(name) && !name.as_bytes().starts_with(b"/")).then(|| RELATIVE.to_owned());
+                    let note = (is_path(name) && !name.as_bytes().starts_with(b"/")).then(|| RELATIVE_NAME.to_owned());
                     self.loading.note_missing(object, name, tried, note);
                     (Rule::Default, None, None)
                 }
@@ -258,9 +259,6 @@ impl<T: FileTree> Process<'_, T> {
         Some(index)
     }
 }
-
-const RELATIVE: &str = "a path relative to the working directory, which an image does not fix; \
-                        link with a plain name or an absolute path";
 
 fn is_path(name: &OsStr) -> bool {
     name.as_bytes().contains(&b'/')

@@ -11,7 +11,7 @@ use rustix::fs::FileType;
 use super::{Fault, Input, Root, expect_regular_type, split};
 
 /// Symlinks that one path may cross (path_resolution(7)).
-const MAX_LINKS: usize = 40;
+pub(crate) const MAX_LINKS: usize = 40;
 
 /// Something that a path leads through, and that must exist for the path to be walked again.
 #[derive(Debug, PartialEq, Eq)]
@@ -151,6 +151,15 @@ fn leave(mut walk: Walk) -> Walk {
     walk.steps.push(Rc::new(Step::Left(left)));
     walk.kind = FileType::Directory;
     walk
+}
+
+/// The names and `..` of a path, the last one first: what is left to walk, as a stack.
+pub(crate) fn steps_to_walk(path: &Path) -> impl Iterator<Item = &OsStr> {
+    path.components().rev().filter_map(|component| match component {
+        Component::Normal(name) => Some(name),
+        Component::ParentDir => Some(OsStr::new("..")),
+        _ => None,
+    })
 }
 
 fn ends_as_directory(path: &Path) -> bool {

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::{Content, Entry, Rank};
 use crate::analyze::Machine;
 use crate::collect::{Closure, Item, LoaderBuild, LoaderFacts, MUSL_BUILTIN, Object, write_ld_cache};
 use crate::error::Cause;
-use crate::root::FileId;
+use crate::root::{FileId, MAX_LINKS, steps_to_walk};
 use crate::text::printable;
 use crate::trace::Rule;
 
@@ -158,12 +158,11 @@ impl Draft {
         if self.is_resolved(path) {
             return path.to_owned();
         }
-        let mut rest: Vec<PathBuf> = Vec::new();
-        push_components(&mut rest, path);
+        let mut rest: Vec<&OsStr> = steps_to_walk(path).collect();
         let mut real = PathBuf::from("/");
         let mut crossed = 0;
         while let Some(component) = rest.pop() {
-            if component.as_os_str() == ".." {
+            if component == ".." {
                 real.pop();
                 continue;
             }
@@ -174,7 +173,7 @@ impl Draft {
                     if target.is_absolute() {
                         real = PathBuf::from("/");
                     }
-                    push_components(&mut rest, target);
+                    rest.extend(steps_to_walk(target));
                 }
                 _ => real = next,
             }
@@ -241,18 +240,6 @@ fn path_file_entry((path, directories): (&Path, Vec<&Path>)) -> Entry {
     let lines: Vec<&[u8]> = unique.flat_map(|directory| [directory.as_os_str().as_bytes(), b"\n"]).collect();
     let reason = "the loader's path file, for libraries outside its builtin directories".to_owned();
     Entry::new(path, Content::Generated(lines.concat()), reason, Rank::Library)
-}
-
-/// The kernel's own limit (path_resolution(7)).
-const MAX_LINKS: usize = 40;
-
-fn push_components(rest: &mut Vec<PathBuf>, path: &Path) {
-    let components = path.components().rev().filter_map(|component| match component {
-        Component::Normal(name) => Some(PathBuf::from(name)),
-        Component::ParentDir => Some(PathBuf::from("..")),
-        _ => None,
-    });
-    rest.extend(components);
 }
 
 fn reason(object: &Object) -> String {

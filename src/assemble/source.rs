@@ -1,0 +1,44 @@
+//! Reads a file that was analyzed: the very same, in the very same state, or not at all.
+
+use crate::analyze::ReadAt;
+use crate::collect::Source;
+use crate::error::{Cause, Error, Result};
+use crate::root::{Fault, Input};
+
+/// A file that was analyzed, open for its bytes.
+pub(crate) struct SourceReader<'s> {
+    source: &'s Source,
+    input: Input,
+}
+
+impl<'s> SourceReader<'s> {
+    /// Opens the file again, which must be the one that was analyzed.
+    pub(crate) fn open(source: &'s Source) -> Result<Self> {
+        match source.root.open(&source.real) {
+            Ok(input) if input.stamp == source.stamp => Ok(SourceReader { source, input }),
+            Ok(_) | Err(Fault::Directory | Fault::Special | Fault::Loop) => Err(changed(source)),
+            Err(fault) => Err(fault.into_cause().on("read", source.on_machine())),
+        }
+    }
+
+    /// Fills the buffer with the bytes at `offset`, of which there must be enough.
+    pub(crate) fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        match self.input.file.read_at(buffer, offset) {
+            Ok(filled) if filled == buffer.len() => Ok(()),
+            Ok(_) => Err(changed(self.source)),
+            Err(error) => Err(Cause::Io(error).on("read", self.source.on_machine())),
+        }
+    }
+
+    /// Says whether all that was read is of one state of the file.
+    pub(crate) fn finish(self) -> Result<()> {
+        match self.input.is_unchanged() {
+            true => Ok(()),
+            false => Err(changed(self.source)),
+        }
+    }
+}
+
+fn changed(source: &Source) -> Error {
+    Cause::Changed.on("pack", source.on_machine())
+}
