@@ -1,68 +1,41 @@
-//! Proves a finished tree: replays the loader on it, with nothing but what the tree holds, and compares with what was
-//! found on this machine. The search is the same code in both; only the file tree behind it differs.
+//! Proves a file tree: replays the loader on it, with nothing but what the tree holds. A finished image must load what
+//! was found on this machine. The search is the same code in both; only the file tree behind it differs.
 
 mod view;
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use crate::collect::{Closure, LoaderFacts, Object, Replay, ReplayStart};
+use crate::collect::{Closure, LoaderBuild, Replay, ReplayStart, Setting};
 use crate::error::Cause;
 use crate::text::printable;
 use crate::tree::Tree;
 use view::View;
 
-/// What the loader takes from the environment of a process (ld.so(8)).
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Environment {
-    pub(crate) library_path: Vec<PathBuf>,
-}
-
-impl Environment {
-    /// Of an image's own configuration: `NAME=VALUE` each.
-    pub(crate) fn of(variables: &[String]) -> Environment {
-        let value = variables.iter().find_map(|variable| variable.strip_prefix("LD_LIBRARY_PATH="));
-        let elements = value.unwrap_or_default().split([':', ';']);
-        // An empty element means the working directory, where an image has no libraries.
-        Environment { library_path: elements.filter(|element| !element.is_empty()).map(PathBuf::from).collect() }
-    }
-}
-
 /// Whether each program starts from this tree, with the very files that were found on this machine.
-pub(crate) fn prove(tree: &Tree, closures: &[Closure], environment: &Environment) -> Result<(), Cause> {
+pub(crate) fn prove(tree: &Tree, closures: &[Closure], setting: &Setting) -> Result<(), Cause> {
     let view = View::of(tree, closures);
-    let mut wrong: Vec<String> = closures.iter().flat_map(|closure| differences(&view, closure, environment)).collect();
+    let mut wrong: Vec<String> = closures.iter().flat_map(|closure| differences(&view, closure, setting)).collect();
     wrong.dedup();
     if wrong.is_empty() { Ok(()) } else { Err(Cause::Unprovable(wrong)) }
 }
 
-fn differences(view: &View<'_>, closure: &Closure, environment: &Environment) -> Vec<String> {
-    let program = printable(closure.program().path()).to_string();
-    if let Err(why) = view.executable(closure.program().path()) {
-        return vec![format!("{program} would not start: {why}")];
+fn differences(view: &View<'_>, closure: &Closure, setting: &Setting) -> Vec<String> {
+    let path = closure.program().path();
+    let program = printable(path).to_string();
+    if let Err(why) = view.executable(path) {
+        return vec![format!("{program} would not start: it {why}")];
     }
     let Some((loader, interpreter)) = closure.loader().zip(closure.interpreter()) else { return Vec::new() };
     if let Err(why) = view.executable(interpreter.path()) {
         return vec![format!("{program} would not start: its interpreter {} {why}", printable(interpreter.path()))];
     }
-    compare(closure, &replay(view, closure, loader, interpreter, environment))
+    compare(closure, &replay(view, path, &loader.build, setting))
 }
 
-fn replay(
-    view: &View<'_>,
-    closure: &Closure,
-    loader: &LoaderFacts,
-    interpreter: &Object,
-    environment: &Environment,
-) -> Replay {
-    let (build, cache) = loader.build.in_tree(|path| view.bytes(path));
-    crate::collect::replay(&ReplayStart {
-        tree: view,
-        program: closure.program(),
-        interpreter,
-        build: &build,
-        cache,
-        library_path: &environment.library_path,
-    })
+/// What the loader does with the program at `program` in an image.
+fn replay(view: &View<'_>, program: &Path, build: &LoaderBuild, setting: &Setting) -> Replay {
+    let (build, cache) = build.in_tree(|path| view.bytes(path));
+    crate::collect::replay(&ReplayStart { tree: view, program, build: &build, cache, setting })
 }
 
 /// Every library must be the same file, and stand at the same place in the load order.

@@ -12,11 +12,11 @@ mod place;
 mod process;
 mod replay;
 mod search;
+mod setting;
 mod tokens;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::error::{Cause, Result};
@@ -25,8 +25,7 @@ use crate::trace::{Attempt, Missing, Refusal, Rule, Why};
 use files::Files;
 use findings::findings;
 use ld_cache::LdCache;
-use loader::GlibcBuild;
-use musl::MuslBuild;
+use musl::PathFile;
 use place::{Layout, ProgramPlace};
 use process::{Loaded, Loading, NotFound};
 use search::{Anchor, Found, Place};
@@ -36,11 +35,12 @@ pub(crate) use closure::{LoaderFacts, Source};
 pub(crate) use files::{Opened, Parsed, Spot, World};
 pub(crate) use ld_cache::write as write_ld_cache;
 pub use loader::Libc;
-pub(crate) use loader::LoaderBuild;
+pub(crate) use loader::{LoaderBuild, LoaderText};
 pub(crate) use musl::BUILTIN as MUSL_BUILTIN;
 pub(crate) use place::Item;
 pub(crate) use replay::{Replay, ReplayStart, replay};
 pub(crate) use search::FileTree;
+pub(crate) use setting::Setting;
 
 /// Bytes of an ld.so.cache that are believed; one of 10,000 libraries has about 1 MiB.
 const MAX_CACHE: u64 = 64 << 20;
@@ -226,17 +226,13 @@ impl Work<'_> {
             Ok(opened) => Found { place, rule: Rule::Interpreter, opened },
             Err(refusal) => return Ok(self.without_interpreter(program, place, refusal)),
         };
-        let parts = loader::parts(files, &found.place.spot).map_err(Fault::into_cause)?;
+        let text = LoaderText::of(&loader::parts(files, &found.place.spot).map_err(Fault::into_cause)?);
         let machine = program.elf.machine();
-        let build = match loader::identify(&parts, &found.place.spot.path) {
-            Some(Libc::Glibc) => LoaderBuild::Glibc(GlibcBuild::read(&parts, machine)),
-            Some(Libc::Musl) => LoaderBuild::Musl(MuslBuild::read(&parts, &found.place.spot.path, machine, files)),
-            None => {
-                return Err(Cause::Unsupported(format!(
-                    "its interpreter {} is the loader of neither glibc nor musl",
-                    crate::text::printable(&interpreter)
-                )));
-            }
+        let Some(build) = text.build(&found.place.spot.path, machine, |path| PathFile::read(files, path)) else {
+            return Err(Cause::Unsupported(format!(
+                "its interpreter {} is the loader of neither glibc nor musl",
+                crate::text::printable(&interpreter)
+            )));
         };
         // An interpreter that could not be read was refused before.
         let elf = found.opened.parsed.elf.as_ref().map_or_else(|_| program.elf.clone(), Arc::clone);
@@ -245,8 +241,8 @@ impl Work<'_> {
             LoaderBuild::Glibc(build) => files.read(&build.cache, MAX_CACHE).ok(),
             LoaderBuild::Musl(_) => None,
         };
-        let library_path = self.library_path.as_slice().into();
-        let loading = load(files, &build, cache, library_path, program, interpreter);
+        let setting = Setting { library_path: self.library_path.as_slice().into() };
+        let loading = load(files, &build, cache, &setting, program, interpreter);
         Ok(Run { loading, build: Some(build) })
     }
 
@@ -329,7 +325,7 @@ fn load<T: FileTree>(
     tree: &T,
     build: &LoaderBuild,
     cache: Option<Vec<u8>>,
-    library_path: Rc<[Place]>,
+    setting: &Setting,
     program: Loaded,
     interpreter: Loaded,
 ) -> Loading {
@@ -337,10 +333,10 @@ fn load<T: FileTree>(
         LoaderBuild::Glibc(build) => {
             let byte_order = program.elf.byte_order();
             let cache = cache.and_then(|bytes| LdCache::parse(bytes, byte_order));
-            glibc::load(&glibc::Start { tree, build, cache, library_path }, program, interpreter)
+            glibc::load(&glibc::Start { tree, build, cache, setting }, program, interpreter)
         }
         LoaderBuild::Musl(build) => {
-            musl::load(&musl::Start { tree, directories: &build.directories, library_path }, program, interpreter)
+            musl::load(&musl::Start { tree, directories: &build.directories, setting }, program, interpreter)
         }
     }
 }

@@ -250,6 +250,14 @@ impl Stamp {
     }
 }
 
+impl Stamp {
+    /// Of the `number`th file that is on no disk.
+    pub(crate) fn invented(number: u64) -> Self {
+        let id = FileId { dev: u64::MAX, ino: number };
+        Stamp { id, size: 0, mode: 0, mtime: (0, 0), ctime: (0, 0) }
+    }
+}
+
 impl Input {
     /// Whether the file has capabilities of its own (capabilities(7)).
     pub(crate) fn has_capabilities(&self) -> bool {

@@ -9,8 +9,8 @@ use super::compress::Compression;
 use super::documents::{Description, Runtime};
 use super::reference::Reference;
 use super::timestamp;
-use crate::check::{self, Environment};
-use crate::collect::{Closure, Collector};
+use crate::check;
+use crate::collect::{Closure, Collector, Setting};
 use crate::error::{Cause, Result};
 use crate::finding::Finding;
 use crate::text::printable;
@@ -167,8 +167,8 @@ impl ImageBuilder {
         expect_complete(&closures, &self.binaries)?;
         let architecture = self.architecture(&closures)?;
         let tree = Tree::of(&closures).map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
-        let environment = Environment::of(&runtime.env);
-        check::prove(&tree, &closures, &environment).map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
+        check::prove(&tree, &closures, &Setting::of_image(&runtime.env))
+            .map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
         let mut findings: Vec<Finding> = closures.iter().flat_map(|closure| closure.findings()).cloned().collect();
         findings.extend(closures.iter().flat_map(dropped_bits));
         findings.extend(closures.iter().filter_map(dropped_capabilities));

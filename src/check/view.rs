@@ -1,5 +1,6 @@
-//! A finished tree as the loader sees it.
+//! A file tree of an image as the loader sees it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -9,99 +10,148 @@ use rustix::io::Errno;
 
 use crate::collect::{Closure, FileTree, Opened, Parsed, Spot, World};
 use crate::root::{Fault, FileId, MAX_LINKS, Walk, steps_to_walk};
-use crate::tree::{Content, Entry, Tree};
+use crate::tree::{Content, Tree};
 
-/// A tree, by path, and what its files say.
+/// What stands at each path of an image; the root itself is no entry.
+pub(crate) type Nodes<'t> = HashMap<Cow<'t, OsStr>, Node<'t>>;
+
+/// What stands at a path of an image.
+#[derive(Clone, Debug)]
+pub(crate) enum Node<'t> {
+    Directory,
+    Link(Cow<'t, Path>),
+    File(FileNode<'t>),
+    /// A device, a FIFO, a socket.
+    Special,
+}
+
+/// A regular file, with what matters of it.
+#[derive(Clone, Debug)]
+pub(crate) struct FileNode<'t> {
+    pub(crate) mode: u32,
+    pub(crate) parsed: Rc<Parsed>,
+    /// All of its bytes, where a loader reads them as a list.
+    pub(crate) bytes: Option<Cow<'t, [u8]>>,
+}
+
+/// A file tree, by path, and what its files say.
 pub(crate) struct View<'t> {
-    entries: HashMap<&'t OsStr, &'t Entry>,
-    parsed: HashMap<FileId, Rc<Parsed>>,
+    nodes: Nodes<'t>,
 }
 
 impl<'t> View<'t> {
+    pub(crate) fn new(nodes: Nodes<'t>) -> Self {
+        View { nodes }
+    }
+
+    /// A tree that was made of these closures.
     pub(crate) fn of(tree: &'t Tree, closures: &[Closure]) -> Self {
-        let entries = tree.entries().iter().map(|entry| (entry.path().as_os_str(), entry)).collect();
         let objects = closures.iter().flat_map(Closure::all);
-        let parsed =
+        let parsed: HashMap<FileId, Rc<Parsed>> =
             objects.map(|object| (object.file_source().stamp.id, Rc::new(Parsed::of_object(object)))).collect();
-        View { entries, parsed }
+        let mut nodes = Nodes::with_capacity(tree.entries().len());
+        for entry in tree.entries() {
+            let file = |parsed, bytes| Node::File(FileNode { mode: entry.mode(), parsed, bytes });
+            let node = match entry.content() {
+                Content::Directory => Node::Directory,
+                Content::Link(target) => Node::Link(Cow::Borrowed(target)),
+                Content::File(source) => match parsed.get(&source.stamp.id) {
+                    Some(parsed) => file(parsed.clone(), None),
+                    None => Node::Special,
+                },
+                // The name that has the bytes comes first.
+                Content::HardLink(first) => nodes.get(first.as_os_str()).cloned().unwrap_or(Node::Special),
+                Content::Generated(bytes) => file(Rc::new(Parsed::generated(nodes.len())), Some(Cow::Borrowed(bytes))),
+            };
+            nodes.insert(Cow::Borrowed(entry.path().as_os_str()), node);
+        }
+        View { nodes }
+    }
+
+    /// All regular files with their paths, in no order.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&Path, &FileNode<'t>)> {
+        self.nodes.iter().filter_map(|(path, node)| match node {
+            Node::File(file) => Some((Path::new(path as &OsStr), file)),
+            _ => None,
+        })
     }
 
     /// Whether the kernel would run the file at `path`; if not, why.
     pub(crate) fn executable(&self, path: &Path) -> Result<(), &'static str> {
-        match self.entry(path) {
-            Err(_) => Err("is not in the image"),
-            Ok((_, entry)) if !matches!(entry.content(), Content::File(_)) => Err("is no file of a program"),
-            Ok((_, entry)) if entry.mode() & 0o111 == 0 => Err("is not executable"),
+        match self.file(path) {
+            Err(Fault::Loop) => Err("is behind too many symlinks"),
+            Err(Fault::Directory) => Err("is a directory"),
+            Err(Fault::Special) => Err("is no regular file"),
+            Err(Fault::System(_)) => Err("is not in the image"),
+            Ok((_, file)) if file.mode & 0o111 == 0 => Err("is not executable"),
+            Ok((_, file)) if file.parsed.elf.is_err() => Err("is no program"),
             Ok(_) => Ok(()),
         }
     }
 
-    /// The bytes of a file that was made for the image.
-    pub(crate) fn bytes(&self, path: &Path) -> Option<&'t [u8]> {
-        match self.entry(path).ok()?.1.content() {
-            Content::Generated(bytes) => Some(bytes),
-            _ => None,
-        }
+    /// The bytes of a list that a loader reads.
+    pub(crate) fn bytes(&self, path: &Path) -> Option<&[u8]> {
+        self.file(path).ok()?.1.bytes.as_deref()
     }
 
-    /// The file where `path` leads, hard links followed to the name that has the bytes.
-    fn entry(&self, path: &Path) -> Result<(PathBuf, &'t Entry), Fault> {
+    /// The file where `path` leads.
+    pub(crate) fn file(&self, path: &Path) -> Result<(PathBuf, &FileNode<'t>), Fault> {
         let real = self.walk(path)?;
-        let entry = *self.entries.get(real.as_os_str()).ok_or(Fault::Directory)?;
-        match entry.content() {
-            Content::HardLink(first) => self.entries.get(first.as_os_str()).map(|first| (real, *first)).ok_or(ABSENT),
-            Content::Directory => Err(Fault::Directory),
-            _ => Ok((real, entry)),
+        match self.nodes.get(real.as_os_str()) {
+            Some(Node::File(file)) => Ok((real, file)),
+            Some(Node::Special) => Err(Fault::Special),
+            Some(Node::Link(_)) => Err(Fault::Loop),
+            Some(Node::Directory) | None => Err(Fault::Directory),
         }
     }
 
     /// Where `path` leads, as the kernel walks it.
     fn walk(&self, path: &Path) -> Result<PathBuf, Fault> {
-        let mut rest: Vec<&OsStr> = steps_to_walk(path).collect();
-        let mut real = PathBuf::from("/");
-        let mut links = 0;
-        while let Some(name) = rest.pop() {
-            if real != Path::new("/") && !self.is_real_directory(&real) {
-                return Err(Fault::System(Errno::NOTDIR));
-            }
-            if name == ".." {
-                real.pop();
-                continue;
-            }
-            real.push(name);
-            let entry = *self.entries.get(real.as_os_str()).ok_or(ABSENT)?;
-            if let Content::Link(target) = entry.content() {
-                links += 1;
-                if links > MAX_LINKS {
-                    return Err(Fault::Loop);
-                }
-                real.pop();
-                if target.is_absolute() {
-                    real = PathBuf::from("/");
-                }
-                rest.extend(steps_to_walk(target));
-            }
-        }
-        Ok(real)
+        walk(path, |real| self.nodes.get(real.as_os_str()))
     }
+}
 
-    fn is_real_directory(&self, real: &Path) -> bool {
-        let entry = self.entries.get(real.as_os_str());
-        entry.is_some_and(|entry| matches!(entry.content(), Content::Directory))
+/// Where `path` leads among what `node_at` says stands at each path, as the kernel walks it.
+pub(crate) fn walk<'n, 't: 'n>(path: &Path, node_at: impl Fn(&Path) -> Option<&'n Node<'t>>) -> Result<PathBuf, Fault> {
+    let is_directory = |real: &Path| real == Path::new("/") || matches!(node_at(real), Some(Node::Directory));
+    let mut rest: Vec<&OsStr> = steps_to_walk(path).collect();
+    let mut real = PathBuf::from("/");
+    let mut links = 0;
+    while let Some(name) = rest.pop() {
+        if !is_directory(&real) {
+            return Err(Fault::System(Errno::NOTDIR));
+        }
+        if name == ".." {
+            real.pop();
+            continue;
+        }
+        real.push(name);
+        let node = node_at(&real).ok_or(Fault::System(Errno::NOENT))?;
+        if let Node::Link(target) = node {
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(Fault::Loop);
+            }
+            real.pop();
+            if target.is_absolute() {
+                real = PathBuf::from("/");
+            }
+            rest.extend(steps_to_walk(target));
+        }
     }
+    Ok(real)
 }
 
 impl FileTree for View<'_> {
     fn open(&self, spot: &Spot) -> Result<Opened, Fault> {
-        let (real, entry) = self.entry(&spot.path)?;
-        let Content::File(source) = entry.content() else { return Err(Fault::Special) };
-        let parsed = self.parsed.get(&source.stamp.id).ok_or(Fault::Special)?.clone();
-        Ok(Opened { walk: Walk::to(real), parsed })
+        let (real, file) = self.file(&spot.path)?;
+        Ok(Opened { walk: Walk::to(real), parsed: file.parsed.clone() })
     }
 
     fn is_directory(&self, _: World, path: &Path) -> bool {
-        self.walk(path).is_ok_and(|real| real == Path::new("/") || self.is_real_directory(&real))
+        let real = self.walk(path);
+        real.is_ok_and(|real| {
+            real == Path::new("/") || matches!(self.nodes.get(real.as_os_str()), Some(Node::Directory))
+        })
     }
 }
-
-const ABSENT: Fault = Fault::System(Errno::NOENT);

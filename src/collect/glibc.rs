@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use super::expand::{Expander, Name, places_at};
 use super::ld_cache::LdCache;
 use super::loader::GlibcBuild;
 use super::process::{Loaded, Loading, PROGRAM, RelativeElement, Requested};
 use super::search::{Ended, FileTree, Found, List, Place, Prober, Tried};
+use super::setting::Setting;
 use crate::analyze::{Dependency, DependencyKind, Machine, glibc};
 use crate::root::FileId;
 use crate::trace::{Attempt, Refusal, Rule, Why};
@@ -20,7 +20,7 @@ pub(crate) struct Start<'t, T> {
     pub(crate) tree: &'t T,
     pub(crate) build: &'t GlibcBuild,
     pub(crate) cache: Option<LdCache>,
-    pub(crate) library_path: Rc<[Place]>,
+    pub(crate) setting: &'t Setting,
 }
 
 /// Loads `program` and all that it needs. `interpreter` is known to the process before anything else is.
@@ -200,8 +200,8 @@ impl<T: FileTree> Process<'_, T> {
             let chain: Vec<usize> = chain.collect();
             lists.extend(chain.into_iter().filter_map(|at| self.path_list(at, Rule::Rpath)));
         }
-        if !self.start.library_path.is_empty() {
-            let places = self.start.library_path.clone();
+        if !self.start.setting.library_path.is_empty() {
+            let places = self.start.setting.library_path.clone();
             lists.push(List { rule: Rule::LibraryPath, owner: None, places });
         }
         lists.extend(runpath);

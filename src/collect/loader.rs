@@ -1,13 +1,13 @@
 //! What a dynamic loader's own binary tells of how it was built.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 
 use super::files::{Files, Spot};
-use super::musl::MuslBuild;
+use super::musl::{self, MuslBuild, PathFile};
 use crate::analyze::{Machine, glibc};
 use crate::root::Fault;
 
@@ -34,15 +34,56 @@ impl Libc {
 /// Bytes of the read-only parts of a loader that are looked at. The largest known has under 1 MiB.
 const MAX_PARTS: u64 = 8 << 20;
 
-/// Which libc's loader the object at `spot` is: by what it holds, then by its name.
-pub(crate) fn identify(parts: &[Vec<u8>], path: &Path) -> Option<Libc> {
-    let holds = |needle: &[u8]| parts.iter().any(|part| memmem::find(part, needle).is_some());
-    if holds(b"glibc-ld.so.cache") {
-        return Some(Libc::Glibc);
+/// What the strings of a loader's binary tell, whatever its path is.
+#[derive(Clone, Debug)]
+pub(crate) struct LoaderText {
+    libc: Option<Libc>,
+    directories: Option<Vec<PathBuf>>,
+    cache: PathBuf,
+    path_file: Option<OsString>,
+}
+
+impl LoaderText {
+    /// Of the read-only parts of a loader.
+    pub(crate) fn of(parts: &[Vec<u8>]) -> LoaderText {
+        let holds = |needle: &[u8]| parts.iter().any(|part| memmem::find(part, needle).is_some());
+        let libc = match (holds(b"glibc-ld.so.cache"), holds(musl::PATH_FILE)) {
+            (true, _) => Some(Libc::Glibc),
+            (false, true) => Some(Libc::Musl),
+            (false, false) => None,
+        };
+        LoaderText {
+            libc,
+            directories: builtin_directories(parts),
+            cache: cache_path(parts),
+            path_file: musl::path_file_name(parts),
+        }
     }
-    if holds(b"/etc/ld-musl-") {
-        return Some(Libc::Musl);
+
+    /// Which libc's loader it is: by what it holds, then by its name.
+    pub(crate) fn libc(&self, path: &Path) -> Option<Libc> {
+        self.libc.or_else(|| libc_of_name(path))
     }
+
+    /// The loader at `interpreter`, with its path file where it has one.
+    pub(crate) fn build(
+        &self,
+        interpreter: &Path,
+        machine: Machine,
+        read_path_file: impl FnOnce(&Path) -> PathFile,
+    ) -> Option<LoaderBuild> {
+        match self.libc(interpreter)? {
+            Libc::Glibc => Some(LoaderBuild::Glibc(GlibcBuild::read(self, machine))),
+            Libc::Musl => {
+                let path = musl::path_file(self.path_file.as_deref(), interpreter, machine);
+                let list = read_path_file(&path);
+                Some(LoaderBuild::Musl(MuslBuild::with_list(path, &list)))
+            }
+        }
+    }
+}
+
+fn libc_of_name(path: &Path) -> Option<Libc> {
     let name = path.file_name()?.as_bytes();
     let is = |prefix: &[u8]| name.starts_with(prefix);
     match name {
@@ -78,8 +119,8 @@ impl LoaderBuild {
         match self {
             LoaderBuild::Glibc(build) => (self.clone(), read(&build.cache)),
             LoaderBuild::Musl(build) => {
-                let build = MuslBuild::with_list(build.path_file.clone(), read(&build.path_file));
-                (LoaderBuild::Musl(build), None)
+                let list = read(&build.path_file).map_or(PathFile::Absent, |list| PathFile::Holds(list.to_vec()));
+                (LoaderBuild::Musl(MuslBuild::with_list(build.path_file.clone(), &list)), None)
             }
         }
     }
@@ -103,12 +144,12 @@ pub(crate) struct GlibcBuild {
 }
 
 impl GlibcBuild {
-    pub(crate) fn read(parts: &[Vec<u8>], machine: Machine) -> GlibcBuild {
-        let directories = builtin_directories(parts).unwrap_or_else(|| {
+    fn read(text: &LoaderText, machine: Machine) -> GlibcBuild {
+        let directories = text.directories.clone().unwrap_or_else(|| {
             let fallback = glibc::builtin_directories(machine);
             fallback.iter().map(PathBuf::from).collect()
         });
-        GlibcBuild { lib: lib_token(&directories), cache: cache_path(parts), directories }
+        GlibcBuild { lib: lib_token(&directories), cache: text.cache.clone(), directories }
     }
 
     /// Debian and Ubuntu build with `lib/<triplet>`, and patch the loader to test the machine before the byte order.
@@ -184,14 +225,14 @@ fn lib_token(directories: &[PathBuf]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{GlibcBuild, builtin_directories, cache_path};
+    use super::{GlibcBuild, LoaderText, builtin_directories, cache_path};
     use crate::analyze::{ByteOrder, Class, Machine};
     use std::path::{Path, PathBuf};
 
     const X86_64: Machine = Machine { code: 62, class: Class::Elf64, byte_order: ByteOrder::Little, flags: 0 };
 
     fn build(part: &[u8]) -> GlibcBuild {
-        GlibcBuild::read(&[part.to_vec()], X86_64)
+        GlibcBuild::read(&LoaderText::of(&[part.to_vec()]), X86_64)
     }
 
     #[test]

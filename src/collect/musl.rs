@@ -12,6 +12,7 @@ use super::expand::RELATIVE_NAME;
 use super::files::{Files, Opened, Spot};
 use super::process::{INTERPRETER, Loaded, Loading, PROGRAM, RelativeElement, Requested};
 use super::search::{Anchor, FileTree, Found, Place, Tried};
+use super::setting::Setting;
 use crate::analyze::{DependencyKind, Machine};
 use crate::root::{Fault, FileId};
 use crate::trace::{Attempt, Refusal, Rule, Why};
@@ -31,41 +32,54 @@ pub(crate) const BUILTIN: [&str; 3] = ["/lib", "/usr/local/lib", "/usr/lib"];
 /// Bytes of a path file that are believed.
 const MAX_PATH_FILE: u64 = 1 << 20;
 
-impl MuslBuild {
-    pub(crate) fn read(parts: &[Vec<u8>], interpreter: &Path, machine: Machine, files: &Files<'_>) -> MuslBuild {
-        let path_file = path_file(parts, interpreter, machine);
-        match files.read(&path_file, MAX_PATH_FILE) {
-            Ok(list) => MuslBuild::with_list(path_file, Some(&list)),
-            Err(Fault::System(Errno::NOENT)) => MuslBuild::with_list(path_file, None),
-            // A path file that cannot be read counts as an empty one.
-            Err(_) => MuslBuild::with_list(path_file, Some(b"")),
+/// What stands where the loader looks for its list of directories.
+pub(crate) enum PathFile {
+    Absent,
+    /// The loader takes it for an empty one.
+    Unreadable,
+    Holds(Vec<u8>),
+}
+
+impl PathFile {
+    pub(crate) fn read(files: &Files<'_>, path: &Path) -> PathFile {
+        match files.read(path, MAX_PATH_FILE) {
+            Ok(list) => PathFile::Holds(list),
+            Err(Fault::System(Errno::NOENT)) => PathFile::Absent,
+            Err(_) => PathFile::Unreadable,
         }
     }
+}
 
+impl MuslBuild {
     /// With what the path file says, if there is one.
-    pub(crate) fn with_list(path_file: PathBuf, list: Option<&[u8]>) -> MuslBuild {
+    pub(crate) fn with_list(path_file: PathBuf, list: &PathFile) -> MuslBuild {
         let directories = match list {
-            Some(list) => elements(list).map(|element| path_of(element.to_vec())).collect(),
-            None => BUILTIN.map(PathBuf::from).to_vec(),
+            PathFile::Holds(list) => elements(list).map(|element| path_of(element.to_vec())).collect(),
+            PathFile::Unreadable => Vec::new(),
+            PathFile::Absent => BUILTIN.map(PathBuf::from).to_vec(),
         };
         MuslBuild { path_file, directories }
     }
 }
 
-/// `<prefix>/etc/ld-musl-<ARCH>.path`, where the prefix is the interpreter's path less its last two components.
-fn path_file(parts: &[Vec<u8>], interpreter: &Path, machine: Machine) -> PathBuf {
-    const START: &[u8] = b"/etc/ld-musl-";
-    let built_in = parts.iter().find_map(|part| {
-        let at = memchr::memmem::find(part, START)?;
+/// How the path of a path file begins in a loader's binary.
+pub(crate) const PATH_FILE: &[u8] = b"/etc/ld-musl-";
+
+/// `/etc/ld-musl-<ARCH>.path`, as it stands in the loader's binary.
+pub(crate) fn path_file_name(parts: &[Vec<u8>]) -> Option<OsString> {
+    parts.iter().find_map(|part| {
+        let at = memchr::memmem::find(part, PATH_FILE)?;
         let end = memchr::memchr(0, &part[at..])?;
         Some(OsStr::from_bytes(&part[at..at + end]).to_owned())
-    });
-    let name = built_in.unwrap_or_else(|| {
-        let architecture = machine.musl_architecture();
-        OsString::from(format!("/etc/ld-musl-{architecture}.path"))
-    });
+    })
+}
+
+/// `<prefix>/etc/ld-musl-<ARCH>.path`, where the prefix is the interpreter's path less its last two components.
+pub(crate) fn path_file(built_in: Option<&OsStr>, interpreter: &Path, machine: Machine) -> PathBuf {
+    let by_machine = || OsString::from(format!("/etc/ld-musl-{}.path", machine.musl_architecture()));
+    let name = PathBuf::from(built_in.map_or_else(by_machine, OsStr::to_owned));
     let prefix = interpreter.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
-    prefix.join(Path::new(&name).strip_prefix("/").unwrap_or(Path::new(&name)))
+    prefix.join(name.strip_prefix("/").unwrap_or(&name))
 }
 
 /// Lists are split at `:` and newlines, and empty elements mean nothing (`path_open` in musl).
@@ -77,7 +91,7 @@ fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 pub(crate) struct Start<'t, T> {
     pub(crate) tree: &'t T,
     pub(crate) directories: &'t [PathBuf],
-    pub(crate) library_path: Rc<[Place]>,
+    pub(crate) setting: &'t Setting,
 }
 
 /// Loads `program` and all that it needs. The interpreter is the C library itself.
@@ -184,7 +198,7 @@ impl<T: FileTree> Process<'_, T> {
 
     /// LD_LIBRARY_PATH, then the paths of the requester and all its ancestors, then the system's.
     fn lists(&mut self, object: usize) -> Vec<(Rule, Rc<[Place]>)> {
-        let mut lists = vec![(Rule::LibraryPath, self.start.library_path.clone())];
+        let mut lists = vec![(Rule::LibraryPath, self.start.setting.library_path.clone())];
         let chain: Vec<usize> = std::iter::successors(Some(object), |&at| self.loading.objects[at].loader).collect();
         lists.extend(chain.into_iter().filter_map(|at| self.run_path(at)));
         lists.push((Rule::Default, self.system.clone()));

@@ -1,76 +1,72 @@
 //! The same process once more, on another file tree: the loader's rules over what an image holds.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::closure::Object;
-use super::files::{Parsed, Spot, World};
+use super::files::{Opened, Parsed, Spot, World};
 use super::load;
 use super::loader::LoaderBuild;
-use super::process::{Loaded, NotFound};
-use super::search::{Anchor, FileTree, Found, Place};
-use crate::root::FileId;
+use super::process::{INTERPRETER, Loaded, Loading, NotFound};
+use super::search::{FileTree, Found, Place};
+use super::setting::Setting;
+use crate::error::Cause;
+use crate::root::{FileId, Stamp};
 use crate::trace::{Missing, Rule};
 
 /// What a replay starts from.
 pub(crate) struct ReplayStart<'a, T> {
     pub(crate) tree: &'a T,
-    pub(crate) program: &'a Object,
-    pub(crate) interpreter: &'a Object,
+    /// The program's path in the tree.
+    pub(crate) program: &'a Path,
     pub(crate) build: &'a LoaderBuild,
-    /// The image's own ld.so.cache.
+    /// The tree's own ld.so.cache.
     pub(crate) cache: Option<&'a [u8]>,
-    /// `LD_LIBRARY_PATH` of the image's configuration.
-    pub(crate) library_path: &'a [PathBuf],
+    pub(crate) setting: &'a Setting,
 }
 
-/// What the loader would do in the image.
+/// What the loader would do in the tree.
+#[derive(Default)]
 pub(crate) struct Replay {
     /// The libraries in load order, the interpreter left out.
     pub(crate) objects: Vec<Replayed>,
     pub(crate) missing: Vec<Missing>,
 }
 
-/// A library that the image's loader would load.
+/// A library that the tree's loader would load.
 pub(crate) struct Replayed {
     pub(crate) path: PathBuf,
     pub(crate) id: FileId,
 }
 
-/// Runs the loader's rules over a tree. Both the program and the interpreter must be in it.
+/// Runs the loader's rules over a tree. The program and its interpreter must be in it.
 pub(crate) fn replay<T: FileTree>(start: &ReplayStart<'_, T>) -> Replay {
-    let open = |object: &Object, rule| {
-        let place = Place::fixed(object.path().to_owned());
-        let opened = start.tree.open(&place.spot).ok()?;
-        Some((opened.walk.real.clone(), Found { place, rule, opened }))
-    };
-    let (Some((real, program)), Some((_, interpreter))) =
-        (open(start.program, Rule::Requested), open(start.interpreter, Rule::Interpreter))
-    else {
-        return Replay { objects: Vec::new(), missing: Vec::new() };
-    };
-    let origin = Spot { world: World::Root, path: real.parent().unwrap_or(Path::new("/")).to_owned() };
-    let loaded = |object: &Object, found, origins| {
-        Loaded::new(object.name().to_owned(), found, object.shared_elf().clone(), origins)
-    };
-    let library_path = start
-        .library_path
-        .iter()
-        .map(|path| Place { spot: Spot { world: World::Root, path: path.clone() }, anchor: Anchor::Fixed });
-    let loading = load(
-        start.tree,
-        start.build,
-        start.cache.map(<[u8]>::to_vec),
-        library_path.collect(),
-        loaded(start.program, program, vec![origin]),
-        loaded(start.interpreter, interpreter, Vec::new()),
-    );
-    let objects = loading.order.iter().filter(|&&index| index > 1).map(|&index| &loading.objects[index]);
+    let Some(loading) = run(start) else { return Replay::default() };
+    let libraries = loading.order.iter().filter(|&&index| index > INTERPRETER).map(|&index| &loading.objects[index]);
     let replayed =
         |loaded: &Loaded| Replayed { path: loaded.place.spot.path.clone(), id: loaded.opened.parsed.stamp.id };
     Replay {
-        objects: objects.map(replayed).collect(),
+        objects: libraries.map(replayed).collect(),
         missing: loading.not_found.iter().map(|missing| in_words(missing, &loading.objects)).collect(),
     }
+}
+
+fn run<T: FileTree>(start: &ReplayStart<'_, T>) -> Option<Loading> {
+    let open = |path: &Path| {
+        let place = Place::fixed(path.to_owned());
+        let opened = start.tree.open(&place.spot).ok()?;
+        Some((opened.parsed.elf.as_ref().ok()?.clone(), place, opened))
+    };
+    let (elf, place, opened) = open(start.program)?;
+    let interpreter = elf.interpreter()?.to_owned();
+    let found = |place, rule, opened: Opened| Found { place, rule, opened };
+    let origin = opened.walk.real.parent().unwrap_or(Path::new("/")).to_owned();
+    let origins = vec![Spot { world: World::Root, path: origin }];
+    let name = start.program.file_name()?.to_owned();
+    let program = Loaded::new(name, found(place, Rule::Requested, opened), elf, origins);
+    let (elf, place, opened) = open(Path::new(&interpreter))?;
+    let interpreter = Loaded::new(interpreter, found(place, Rule::Interpreter, opened), elf, Vec::new());
+    Some(load(start.tree, start.build, start.cache.map(<[u8]>::to_vec), start.setting, program, interpreter))
 }
 
 fn in_words(not_found: &NotFound, objects: &[Loaded]) -> Missing {
@@ -91,7 +87,13 @@ impl Parsed {
         Parsed {
             stamp: object.file_source().stamp,
             machine: Some(object.elf().machine()),
-            elf: Ok(object.shared_elf().clone()),
+            elf: Ok(Arc::clone(object.shared_elf())),
         }
+    }
+
+    /// Of a file that was made for an image, the `number`th.
+    pub(crate) fn generated(number: usize) -> Self {
+        let stamp = Stamp::invented(number as u64);
+        Parsed { stamp, machine: None, elf: Err(Cause::NotElf("it is not an ELF file".into())) }
     }
 }
