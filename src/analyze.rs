@@ -6,6 +6,7 @@ mod dynamic;
 mod machine;
 mod reader;
 mod segments;
+mod versions;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
@@ -20,10 +21,12 @@ use crate::root::{Root, Walker};
 use dynamic::Dynamic;
 use reader::Reader;
 use segments::Segments;
+use versions::{Version, Versions};
 
 pub(crate) use machine::glibc;
 pub use machine::{ByteOrder, Class, Machine};
 pub(crate) use reader::ReadAt;
+pub use versions::VersionNeed;
 
 /// What an ELF executable or shared object says about itself (elf(5)).
 ///
@@ -40,6 +43,9 @@ pub struct Elf {
     rpath: Option<OsString>,
     runpath: Option<OsString>,
     dependencies: Vec<Dependency>,
+    audit: Vec<OsString>,
+    versions: Versions,
+    has_relr: bool,
     flags_1: u64,
 }
 
@@ -68,6 +74,8 @@ pub enum DependencyKind {
     Auxiliary,
     /// `DT_FILTER`: loaded before the object, and must be there.
     Filter,
+    /// `DT_AUDIT` or `DT_DEPAUDIT`: loaded apart from the program's own objects if it is there (rtld-audit(7)).
+    Audit,
 }
 
 impl Dependency {
@@ -129,6 +137,9 @@ impl Elf {
             rpath: dynamic.rpath.filter(|_| dynamic.runpath.is_none()),
             runpath: dynamic.runpath,
             dependencies: dynamic.dependencies,
+            audit: dynamic.audit,
+            versions: dynamic.versions,
+            has_relr: dynamic.has_relr,
             flags_1: dynamic.flags_1,
         })
     }
@@ -188,6 +199,27 @@ impl Elf {
         self.runpath.as_deref()
     }
 
+    /// The auditing objects that it names (rtld-audit(7)): `DT_AUDIT`, then `DT_DEPAUDIT`. glibc loads a program's.
+    pub fn audit(&self) -> impl Iterator<Item = &OsStr> {
+        self.audit.iter().map(OsString::as_os_str)
+    }
+
+    /// The versions that it needs of other objects (`DT_VERNEED`).
+    pub fn needed_versions(&self) -> &[VersionNeed] {
+        &self.versions.needed
+    }
+
+    /// The versions that it defines (`DT_VERDEF`); `None` where it was linked without versions, and so passes for
+    /// any that is asked of it.
+    pub fn defined_versions(&self) -> Option<impl Iterator<Item = &OsStr>> {
+        Some(self.versions.defined.as_ref()?.iter().map(|version| &*version.name))
+    }
+
+    /// Whether it has relative relocations in their compact form, `DT_RELR` (gABI), which old loaders do not know.
+    pub fn has_relr(&self) -> bool {
+        self.has_relr
+    }
+
     /// `DF_1_NODEFLIB`: builtin directories do not count for what it needs (elf(5), `DT_FLAGS_1`).
     pub fn no_default_lib(&self) -> bool {
         self.flags_1 & DF_1_NODEFLIB != 0
@@ -196,6 +228,11 @@ impl Elf {
     /// Whether it is a program: at a fixed address, marked as position-independent executable, or with an interpreter.
     pub fn is_executable(&self) -> bool {
         self.kind == ElfKind::Executable || self.flags_1 & DF_1_PIE != 0 || self.interpreter.is_some()
+    }
+
+    /// Whether it passes for an object that has this version (`match_symbol` in glibc).
+    pub(crate) fn provides(&self, version: &Version) -> bool {
+        self.versions.defined.as_ref().is_none_or(|defined| defined.contains(version))
     }
 
     /// Why the kernel would not get anywhere with it as a program.

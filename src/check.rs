@@ -3,33 +3,60 @@
 
 mod view;
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use crate::collect::{Closure, LoaderBuild, Replay, ReplayStart, Setting};
+use crate::collect::{Answered, Closure, LoaderBuild, Object, Replay, ReplayStart, Setting};
 use crate::error::Cause;
+use crate::finding::Finding;
+use crate::root::FileId;
 use crate::text::printable;
 use crate::tree::Tree;
 use view::View;
 
-/// Whether each program starts from this tree, with the very files that were found on this machine.
-pub(crate) fn prove(tree: &Tree, closures: &[Closure], setting: &Setting) -> Result<(), Cause> {
+/// Whether each program starts from this tree, with the very files that were found on this machine; and what its
+/// loader would go without.
+pub(crate) fn prove(tree: &Tree, closures: &[Closure], setting: &Setting) -> Result<Vec<Finding>, Cause> {
     let view = View::of(tree, closures);
-    let mut wrong: Vec<String> = closures.iter().flat_map(|closure| differences(&view, closure, setting)).collect();
+    let proofs: Vec<Proof> = closures.iter().map(|closure| Proof::of(&view, closure, setting)).collect();
+    let (wrong, ignored): (Vec<_>, Vec<_>) = proofs.into_iter().map(|proof| (proof.wrong, proof.ignored)).unzip();
+    let mut wrong: Vec<String> = wrong.into_iter().flatten().collect();
     wrong.dedup();
-    if wrong.is_empty() { Ok(()) } else { Err(Cause::Unprovable(wrong)) }
+    if wrong.is_empty() { Ok(ignored.into_iter().flatten().collect()) } else { Err(Cause::Unprovable(wrong)) }
 }
 
-fn differences(view: &View<'_>, closure: &Closure, setting: &Setting) -> Vec<String> {
-    let path = closure.program().path();
-    let program = printable(path).to_string();
-    if let Err(why) = view.executable(path) {
-        return vec![format!("{program} would not start: it {why}")];
+/// What became of one program.
+#[derive(Default)]
+struct Proof {
+    wrong: Vec<String>,
+    ignored: Vec<Finding>,
+}
+
+impl Proof {
+    fn of(view: &View<'_>, closure: &Closure, setting: &Setting) -> Proof {
+        let path = closure.program().path();
+        let program = printable(path).to_string();
+        if let Err(why) = view.executable(path) {
+            return Proof::failed(format!("{program} would not start: it {why}"));
+        }
+        let Some((loader, interpreter)) = closure.loader().zip(closure.interpreter()) else { return Proof::default() };
+        if let Err(why) = view.executable(interpreter.path()) {
+            let interpreter = printable(interpreter.path()).to_string();
+            return Proof::failed(format!("{program} would not start: its interpreter {interpreter} {why}"));
+        }
+        let expected = Expected::of(closure);
+        let mut proof = Proof::default();
+        for cpu in &loader.cpus {
+            let replay = replay(view, path, &loader.build, &setting.on(cpu));
+            proof.wrong.extend(expected.differences(&replay));
+            proof.ignored.extend(replay.ignored);
+        }
+        proof
     }
-    let Some((loader, interpreter)) = closure.loader().zip(closure.interpreter()) else { return Vec::new() };
-    if let Err(why) = view.executable(interpreter.path()) {
-        return vec![format!("{program} would not start: its interpreter {} {why}", printable(interpreter.path()))];
+
+    fn failed(why: String) -> Proof {
+        Proof { wrong: vec![why], ignored: Vec::new() }
     }
-    compare(closure, &replay(view, path, &loader.build, setting))
 }
 
 /// What the loader does with the program at `program` in an image.
@@ -38,30 +65,60 @@ fn replay(view: &View<'_>, program: &Path, build: &LoaderBuild, setting: &Settin
     crate::collect::replay(&ReplayStart { tree: view, program, build: &build, cache, setting })
 }
 
-/// Every library must be the same file, and stand at the same place in the load order.
-fn compare(closure: &Closure, replay: &Replay) -> Vec<String> {
-    if !replay.missing.is_empty() {
-        // Without these the rest of the order says nothing.
-        return replay.missing.iter().map(|missing| format!("in the image {missing}")).collect();
+/// What each entry of each object of a closure stands for.
+struct Expected<'c> {
+    closure: &'c Closure,
+    objects: HashMap<FileId, &'c Object>,
+    answers: HashMap<(FileId, usize), Vec<&'c Object>>,
+}
+
+impl<'c> Expected<'c> {
+    fn of(closure: &'c Closure) -> Self {
+        let by_path: HashMap<&Path, &Object> = closure.all().map(|object| (object.path(), object)).collect();
+        let mut answers: HashMap<(FileId, usize), Vec<&Object>> = HashMap::new();
+        for object in closure.all() {
+            for request in object.requests() {
+                if let Some(answer) = request.path().and_then(|path| by_path.get(path)) {
+                    answers.entry((id(object), request.entry())).or_default().push(answer);
+                }
+            }
+        }
+        let objects = closure.all().map(|object| (id(object), object)).collect();
+        Expected { closure, objects, answers }
     }
-    let program = printable(closure.program().path()).to_string();
-    // The first object is the interpreter, which was checked before.
-    let expected = closure.objects().get(1..).unwrap_or_default();
-    let pairs = expected.iter().zip(&replay.objects);
-    let wrong = pairs.filter(|(object, found)| object.file_source().stamp.id != found.id).map(|(object, found)| {
-        format!(
-            "in the image, {program} would load {} where it loads {} on this machine",
-            printable(&found.path),
-            printable(&object.source())
-        )
-    });
-    let wrong: Vec<String> = wrong.collect();
-    match wrong.is_empty() && expected.len() != replay.objects.len() {
-        true => vec![format!(
-            "in the image, {program} would load {} libraries, and {} on this machine",
-            replay.objects.len(),
-            expected.len()
-        )],
-        false => wrong,
+
+    /// In words, what an image's loader would do otherwise.
+    fn differences(&self, replay: &Replay) -> Vec<String> {
+        if !replay.missing.is_empty() {
+            // Without these the rest says nothing.
+            return replay.missing.iter().map(|missing| format!("in the image {missing}")).collect();
+        }
+        let mut wrong: Vec<String> = replay.answers.iter().filter_map(|answer| self.difference(answer)).collect();
+        wrong.dedup();
+        wrong
     }
+
+    fn difference(&self, answer: &Answered) -> Option<String> {
+        // What the environment of the image adds is on top of what the program needs.
+        let elf = self.objects.get(&answer.by)?.elf();
+        if answer.entry >= elf.dependencies().len() + elf.audit().count() {
+            return None;
+        }
+        let expected = self.answers.get(&(answer.by, answer.entry)).map(Vec::as_slice).unwrap_or_default();
+        if expected.iter().any(|object| id(object) == answer.id) {
+            return None;
+        }
+        let here =
+            expected.first().map_or_else(|| "nothing".to_owned(), |object| printable(&object.source()).to_string());
+        Some(format!(
+            "in the image, {} would load {} where it loads {here} on this machine, asked for {}",
+            printable(self.closure.program().path()),
+            printable(&answer.path),
+            printable(&answer.name),
+        ))
+    }
+}
+
+fn id(object: &Object) -> FileId {
+    object.file_source().stamp.id
 }

@@ -7,43 +7,52 @@ mod findings;
 mod glibc;
 mod ld_cache;
 mod loader;
+mod merge;
 mod musl;
 mod place;
 mod process;
 mod replay;
+mod runs;
 mod search;
 mod setting;
 mod tokens;
+mod versions;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::analyze::Machine;
+use crate::analyze::glibc as facts;
 use crate::error::{Cause, Result};
+use crate::finding::Finding;
 use crate::root::{Fault, Root};
 use crate::trace::{Attempt, Missing, Refusal, Rule, Why};
 use files::Files;
-use findings::findings;
 use ld_cache::LdCache;
 use musl::PathFile;
 use place::{Layout, ProgramPlace};
-use process::{Loaded, Loading, NotFound};
+use process::{Loaded, Loading, NotFound, PROGRAM};
+use runs::Runs;
 use search::{Anchor, Found, Place};
 
 pub use closure::{Closure, Object, Request};
-pub(crate) use closure::{LoaderFacts, Source};
+pub(crate) use closure::{InSystem, LoaderFacts, Source};
 pub(crate) use files::{Opened, Parsed, Spot, World};
-pub(crate) use ld_cache::write as write_ld_cache;
+pub(crate) use ld_cache::{Listed, write as write_ld_cache};
 pub use loader::Libc;
 pub(crate) use loader::{LoaderBuild, LoaderText};
 pub(crate) use musl::BUILTIN as MUSL_BUILTIN;
 pub(crate) use place::Item;
-pub(crate) use replay::{Replay, ReplayStart, replay};
+pub(crate) use replay::{Answered, Replay, ReplayStart, replay};
 pub(crate) use search::FileTree;
-pub(crate) use setting::Setting;
+pub(crate) use setting::{Cpu, Setting};
 
 /// Bytes of an ld.so.cache that are believed; one of 10,000 libraries has about 1 MiB.
 const MAX_CACHE: u64 = 64 << 20;
+
+/// Bytes of an ld.so.preload that are looked at.
+const MAX_PRELOAD: u64 = 64 << 10;
 
 /// Finds the closure of a program. [`Closure::of`] is the short way.
 ///
@@ -59,6 +68,8 @@ pub struct Collector {
     sysroot: Option<PathBuf>,
     library_path: Vec<PathBuf>,
     install: Option<PathBuf>,
+    working_directory: Option<PathBuf>,
+    hwcaps: Option<String>,
 }
 
 impl Collector {
@@ -88,6 +99,20 @@ impl Collector {
         self
     }
 
+    /// The absolute path in the image of the working directory of its processes. Names and search paths that are
+    /// relative mean it (ld.so(8)); without one they are refused.
+    pub fn workdir(&mut self, path: impl Into<PathBuf>) -> &mut Self {
+        self.working_directory = Some(path.into());
+        self
+    }
+
+    /// Adds the variants of libraries for CPUs up to this glibc-hwcaps level (ld.so(8), "Hardware capabilities"):
+    /// `x86-64-v3`, or `all`. By default only what runs on every CPU of the machine is taken.
+    pub fn hwcaps(&mut self, level: impl Into<String>) -> &mut Self {
+        self.hwcaps = Some(level.into());
+        self
+    }
+
     /// Whether an install path was given, which only one program can have.
     pub(crate) fn installs(&self) -> bool {
         self.install.is_some()
@@ -111,7 +136,9 @@ impl Collector {
         };
         let install = self.checked_install()?;
         let library_path = self.places_of_library_path()?;
-        let work = Work { root, machine, library_path, install: install.as_deref() };
+        let working_directory = self.checked_working_directory()?;
+        let hwcaps = self.hwcaps.as_deref();
+        let work = Work { root, machine, library_path, install: install.as_deref(), working_directory, hwcaps };
         work.collect(path).map_err(|cause| cause.on("analyze", path))
     }
 
@@ -132,6 +159,15 @@ impl Collector {
         }
     }
 
+    fn checked_working_directory(&self) -> Result<Option<&Path>> {
+        match self.working_directory.as_deref() {
+            Some(path) if !path.is_absolute() => {
+                Err(Cause::InvalidOption(vec!["it must be absolute".into()]).on("use as working directory", path))
+            }
+            other => Ok(other),
+        }
+    }
+
     fn places_of_library_path(&self) -> Result<Vec<Place>> {
         let place = |dir: &PathBuf| {
             let path = std::path::absolute(dir).map_err(|error| Cause::from(error).on("search", dir))?;
@@ -139,7 +175,7 @@ impl Collector {
                 let cause = Cause::InvalidOption(vec!["it is no directory of this machine".into()]);
                 return Err(cause.on("search the library path", dir));
             }
-            Ok(Place { spot: Spot { world: World::Machine, path }, anchor: Anchor::Caller })
+            Ok(Place { spot: Spot { world: World::Machine, path }, anchor: Anchor::Caller { below: OsString::new() } })
         };
         self.library_path.iter().map(place).collect()
     }
@@ -151,6 +187,8 @@ struct Work<'a> {
     machine: Arc<Root>,
     library_path: Vec<Place>,
     install: Option<&'a Path>,
+    working_directory: Option<&'a Path>,
+    hwcaps: Option<&'a str>,
 }
 
 impl FileTree for Files<'_> {
@@ -169,11 +207,12 @@ impl Work<'_> {
         let absolute = std::path::absolute(path)?;
         let name = absolute.file_name().ok_or_else(|| Fault::Directory.into_cause())?.to_owned();
         let program = self.open_program(&files, absolute, &name)?;
-        let Some(interpreter) = program.elf.interpreter().map(OsStr::to_owned) else {
-            return self.finish(&files, &name, Run::without_loader(program));
+        let has_capabilities = files.has_capabilities(&program.place.spot);
+        let run = match program.elf.interpreter().map(OsStr::to_owned) {
+            Some(interpreter) => self.run(&files, program, interpreter, has_capabilities)?,
+            None => Run::without_loader(program),
         };
-        let run = self.run(&files, program, interpreter)?;
-        self.finish(&files, &name, run)
+        self.finish(&files, &name, Run { has_capabilities, ..run })
     }
 
     /// The program, by its path in the root where it lies in there.
@@ -186,7 +225,7 @@ impl Work<'_> {
         let elf = opened.parsed.elf.as_ref().map_err(Cause::restated)?.clone();
         elf.check_program()?;
         let origins = self.origins(&place.spot, &opened.walk.real);
-        Ok(Loaded::new(name.to_owned(), Found { place, rule: Rule::Requested, opened }, elf, origins))
+        Ok(Loaded::new(name.to_owned(), Found::plain(place, Rule::Requested, opened), elf, origins))
     }
 
     /// The path in the root of a path of this machine, if it lies in there. Only its directory is resolved on this
@@ -215,7 +254,13 @@ impl Work<'_> {
         }
     }
 
-    fn run(&self, files: &Files<'_>, program: Loaded, interpreter: OsString) -> Result<Run, Cause> {
+    fn run(
+        &self,
+        files: &Files<'_>,
+        program: Loaded,
+        interpreter: OsString,
+        has_capabilities: bool,
+    ) -> Result<Run, Cause> {
         let place = Place::fixed(PathBuf::from(&interpreter));
         if !place.spot.path.is_absolute() {
             return Err(Cause::Unsupported(
@@ -223,7 +268,7 @@ impl Work<'_> {
             ));
         }
         let found = match self.open_interpreter(files, &place, &program) {
-            Ok(opened) => Found { place, rule: Rule::Interpreter, opened },
+            Ok(opened) => Found::plain(place, Rule::Interpreter, opened),
             Err(refusal) => return Ok(self.without_interpreter(program, place, refusal)),
         };
         let text = LoaderText::of(&loader::parts(files, &found.place.spot).map_err(Fault::into_cause)?);
@@ -241,9 +286,40 @@ impl Work<'_> {
             LoaderBuild::Glibc(build) => files.read(&build.cache, MAX_CACHE).ok(),
             LoaderBuild::Musl(_) => None,
         };
-        let setting = Setting { library_path: self.library_path.as_slice().into() };
-        let loading = load(files, &build, cache, &setting, program, interpreter);
-        Ok(Run { loading, build: Some(build) })
+        let cache = cache.and_then(|bytes| LdCache::parse(bytes, program.elf.byte_order()));
+        let setting = self.setting(has_capabilities || program.opened.parsed.stamp.gains_rights());
+        let levels = self.levels(machine)?;
+        let runs = Runs::all(&setting, machine, levels, |setting| {
+            load(files, &build, cache.as_ref(), setting, program.clone(), interpreter.clone())
+        });
+        Ok(Run { build: Some(build), ..Run::of(runs) })
+    }
+
+    fn setting(&self, is_secure: bool) -> Setting {
+        Setting {
+            library_path: self.library_path.as_slice().into(),
+            working_directory: self.working_directory.map(Path::to_owned),
+            is_secure,
+            ..Setting::default()
+        }
+    }
+
+    /// The glibc-hwcaps levels for which variants are wanted: the one that was named, and those below it.
+    fn levels(&self, machine: Machine) -> Result<&'static [&'static str], Cause> {
+        let known = facts::levels(machine);
+        match self.hwcaps {
+            None => Ok(&[]),
+            Some("all") => Ok(known),
+            Some(level) => match known.iter().position(|known| *known == level) {
+                Some(at) => Ok(&known[at..]),
+                None => Err(Cause::InvalidOption(vec![format!(
+                    "`{}` is no glibc-hwcaps level of {}; give {}all",
+                    level.escape_debug(),
+                    machine.name(),
+                    known.iter().map(|level| format!("{level}, ")).collect::<String>()
+                )])),
+            },
+        }
     }
 
     fn open_interpreter(&self, files: &Files<'_>, place: &Place, program: &Loaded) -> Result<Opened, Refusal> {
@@ -260,7 +336,8 @@ impl Work<'_> {
         let note = self.how_to_get_interpreter(&program, &refusal);
         let name = place.spot.path.clone().into_os_string();
         let attempt = Attempt { path: place.spot.path, rule: Rule::Interpreter, owner: None, refusal };
-        let not_found = NotFound { name, needed_by: vec![0], tried: vec![attempt], note: Some(note) };
+        let not_found =
+            NotFound { name, version: None, needed_by: vec![PROGRAM], tried: vec![attempt], note: Some(note) };
         let mut run = Run::without_loader(program);
         run.loading.not_found.push(not_found);
         run
@@ -284,26 +361,46 @@ impl Work<'_> {
     }
 
     fn finish(&self, files: &Files<'_>, name: &OsStr, run: Run) -> Result<Closure, Cause> {
-        let Run { loading, build } = run;
+        let Run { loading, build, cpus, platforms, has_capabilities } = run;
         let program = ProgramPlace { name, install: self.install };
         let builtin = build.as_ref().and_then(|build| build.directories().first().cloned());
         let builtin = builtin.unwrap_or_else(|| PathBuf::from("/lib"));
         let layout = place::lay_out(files, &loading.objects, &program, builtin).map_err(Fault::into_cause)?;
-        let findings = findings(&loading, &layout, build.as_ref());
+        let mut findings = findings::of(&loading, &layout, build.as_ref());
+        let has_missing = !loading.not_found.is_empty();
+        if !platforms.is_empty() && !has_missing {
+            findings.push(findings::platform(&layout.paths[PROGRAM], &cpus, &platforms));
+        }
+        findings.extend(build.as_ref().and_then(|build| self.system_preload(files, build.libc())));
         let missing = missing(&loading, &layout, name);
         let is_foreign = loading.objects.len() == 1
             && self.root.is_host()
-            && !loading.objects[0].elf.machine().is_this_machine()
+            && !loading.objects[PROGRAM].elf.machine().is_this_machine()
             && !missing.is_empty();
         Ok(closure::assemble(closure::Parts {
+            has_capabilities,
             loading,
             layout,
             missing,
             findings,
             is_foreign,
             build,
+            cpus,
             root_of: [self.root.clone(), self.machine.clone()],
         }))
+    }
+
+    /// What glibc's loader is told to load into every program (ld.so(8)).
+    fn system_preload(&self, files: &Files<'_>, libc: Libc) -> Option<Finding> {
+        if libc != Libc::Glibc {
+            return None;
+        }
+        let list = files.read(Path::new("/etc/ld.so.preload"), MAX_PRELOAD).ok()?;
+        let list = String::from_utf8_lossy(&list);
+        let lines = list.lines().map(|line| line.split('#').next().unwrap_or_default());
+        let names = lines.flat_map(|line| line.split([' ', '\t', ':'])).filter(|name| !name.is_empty());
+        let names: Vec<&str> = names.collect();
+        (!names.is_empty()).then(|| findings::system_preload(&names.join(", ")))
     }
 }
 
@@ -311,12 +408,20 @@ impl Work<'_> {
 struct Run {
     loading: Loading,
     build: Option<LoaderBuild>,
+    cpus: Vec<Cpu>,
+    platforms: Vec<Cpu>,
+    has_capabilities: bool,
 }
 
 impl Run {
+    fn of(runs: Runs) -> Run {
+        let Runs { loading, cpus, platforms } = runs;
+        Run { loading, build: None, cpus, platforms, has_capabilities: false }
+    }
+
     fn without_loader(program: Loaded) -> Run {
-        let loading = Loading { objects: vec![program], order: vec![0], ..Loading::default() };
-        Run { loading, build: None }
+        let loading = Loading { objects: vec![program], order: vec![PROGRAM], ..Loading::default() };
+        Run::of(Runs { loading, cpus: Vec::new(), platforms: Vec::new() })
     }
 }
 
@@ -324,17 +429,13 @@ impl Run {
 fn load<T: FileTree>(
     tree: &T,
     build: &LoaderBuild,
-    cache: Option<Vec<u8>>,
+    cache: Option<&LdCache>,
     setting: &Setting,
     program: Loaded,
     interpreter: Loaded,
 ) -> Loading {
     match build {
-        LoaderBuild::Glibc(build) => {
-            let byte_order = program.elf.byte_order();
-            let cache = cache.and_then(|bytes| LdCache::parse(bytes, byte_order));
-            glibc::load(&glibc::Start { tree, build, cache, setting }, program, interpreter)
-        }
+        LoaderBuild::Glibc(build) => glibc::load(&glibc::Start { tree, build, cache, setting }, program, interpreter),
         LoaderBuild::Musl(build) => {
             musl::load(&musl::Start { tree, directories: &build.directories, setting }, program, interpreter)
         }
@@ -354,12 +455,13 @@ fn refusal_of(fault: Fault) -> Refusal {
 fn missing(loading: &Loading, layout: &Layout, program: &OsStr) -> Vec<Missing> {
     let missing = |not_found: &NotFound| Missing {
         name: not_found.name.clone(),
+        version: not_found.version.clone(),
         program: program.to_owned(),
         needed_by: not_found.needed_by.iter().map(|&object| layout.paths[object].clone()).collect(),
         via: not_found
             .needed_by
             .iter()
-            .all(|&object| object != 0)
+            .all(|&object| object != PROGRAM)
             .then(|| loading.objects[not_found.needed_by[0]].name.clone()),
         tried: not_found.tried.clone(),
         note: not_found.note.clone(),

@@ -25,7 +25,10 @@ impl Level {
 ///
 /// Codes are stable: `build-path` (the loader must open a path that looks like a build tree), `relative-path` (a search
 /// path that means the working directory), `special-mode` (setuid or setgid bits were dropped), `file-capabilities`
-/// (the program's file capabilities were dropped), `untagged` (no legal image name can be made of the program's name).
+/// (the program's file capabilities were dropped), `untagged` (no legal image name can be made of the program's name),
+/// `not-loaded` (the loader goes without a preloaded or auditing object), `cpu-level` (a library is there for some CPUs
+/// only), `cpu-platform` (a search path depends on the CPU), `system-preload` (`/etc/ld.so.preload` of the system is not
+/// in the image).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub(crate) level: Level,

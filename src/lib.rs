@@ -65,7 +65,7 @@ mod text;
 mod trace;
 mod tree;
 
-pub use analyze::{ByteOrder, Class, Dependency, DependencyKind, Elf, ElfKind, Machine, limits};
+pub use analyze::{ByteOrder, Class, Dependency, DependencyKind, Elf, ElfKind, Machine, VersionNeed, limits};
 pub use assemble::{Compression, Image, ImageBuilder, Written};
 pub use collect::{Closure, Collector, Libc, Object, Request};
 pub use error::{Error, ErrorKind, Result};

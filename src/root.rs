@@ -251,6 +251,14 @@ impl Stamp {
 }
 
 impl Stamp {
+    /// Whether whoever runs the file gets the rights of its owner or group (execve(2)).
+    pub(crate) fn gains_rights(&self) -> bool {
+        const SETUID: u32 = 0o4000;
+        // Without the group's x bit, setgid means something else.
+        const SETGID: u32 = 0o2010;
+        self.mode & SETUID != 0 || self.mode & SETGID == SETGID
+    }
+
     /// Of the `number`th file that is on no disk.
     pub(crate) fn invented(number: u64) -> Self {
         let id = FileId { dev: u64::MAX, ino: number };

@@ -26,6 +26,8 @@ pub enum Rule {
     Cache,
     /// A directory that is built into the loader.
     Default,
+    /// `DT_AUDIT` or `DT_DEPAUDIT` of the program, or `LD_AUDIT` of the image: an auditing object (rtld-audit(7)).
+    Audit,
     /// The caller asked for it: the program itself.
     Requested,
 }
@@ -42,6 +44,7 @@ impl Rule {
             Rule::Runpath => "runpath",
             Rule::Cache => "cache",
             Rule::Default => "default",
+            Rule::Audit => "audit",
             Rule::Requested => "requested",
         }
     }
@@ -160,6 +163,7 @@ impl Attempt {
             Rule::Runpath => of_owner("RUNPATH"),
             Rule::Cache => "loader cache".to_owned(),
             Rule::Default => "default directory".to_owned(),
+            Rule::Audit => "auditing object".to_owned(),
             Rule::Requested => "as asked for".to_owned(),
         }
     }
@@ -172,10 +176,11 @@ impl Attempt {
     }
 }
 
-/// A library, or the interpreter, that was not found.
+/// A library, a version of one, or the interpreter, that was not found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
     pub(crate) name: OsString,
+    pub(crate) version: Option<OsString>,
     pub(crate) program: OsString,
     pub(crate) needed_by: Vec<PathBuf>,
     /// The requester's name where the request does not come from the program itself.
@@ -188,6 +193,11 @@ impl Missing {
     /// The name that was asked for.
     pub fn name(&self) -> &OsStr {
         &self.name
+    }
+
+    /// The version that the object of that name does not define; `None` where there is no such object at all.
+    pub fn version(&self) -> Option<&OsStr> {
+        self.version.as_deref()
     }
 
     /// Who asked for it: paths in the image.
@@ -208,7 +218,11 @@ impl Missing {
 
 impl Display for Missing {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} needs {}", printable(&self.program), printable(&self.name))?;
+        write!(f, "{} needs ", printable(&self.program))?;
+        if let Some(version) = &self.version {
+            write!(f, "version {} of ", printable(version))?;
+        }
+        write!(f, "{}", printable(&self.name))?;
         if let Some(via) = &self.via {
             write!(f, " (via {})", printable(via))?;
         }

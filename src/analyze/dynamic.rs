@@ -1,7 +1,7 @@
 //! The dynamic section: what an object is called, what it needs, and where it looks (gABI, "Dynamic Section").
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use goblin::elf::dynamic::{DT_FLAGS_1, DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, Dyn};
 use goblin::elf::program_header::{PT_DYNAMIC, ProgramHeader};
@@ -11,12 +11,18 @@ use scroll::ctx::SizeWith;
 use super::limits::{MAX_DYNAMIC_ENTRIES, MAX_NAME, MAX_NEEDED, MAX_PATH_LIST};
 use super::reader::{ReadAt, Reader};
 use super::segments::Segments;
+use super::versions::Versions;
 use super::{Dependency, DependencyKind};
 use crate::error::Cause;
 
 // Sun's tags, which elf(5) lists and goblin does not.
 const DT_AUXILIARY: u64 = 0x7fff_fffd;
 const DT_FILTER: u64 = 0x7fff_ffff;
+
+const DT_DEPAUDIT: u64 = 0x6fff_fefb;
+const DT_AUDIT: u64 = 0x6fff_fefc;
+/// Relative relocations in their compact form (gABI).
+const DT_RELR: u64 = 36;
 
 /// What a dynamic section says.
 #[derive(Default)]
@@ -25,6 +31,10 @@ pub(crate) struct Dynamic {
     pub(crate) rpath: Option<OsString>,
     pub(crate) runpath: Option<OsString>,
     pub(crate) dependencies: Vec<Dependency>,
+    /// The objects of `DT_AUDIT` and then of `DT_DEPAUDIT`.
+    pub(crate) audit: Vec<OsString>,
+    pub(crate) versions: Versions,
+    pub(crate) has_relr: bool,
     pub(crate) flags_1: u64,
 }
 
@@ -38,7 +48,8 @@ impl Dynamic {
         let Some(header) = segments.headers.iter().rfind(|h| h.p_type == PT_DYNAMIC) else { return Ok(None) };
         let entries = read_entries(reader, segments, header)?;
         let strings = Strings::locate(&entries, segments)?;
-        strings.resolve(&entries, reader).map(Some)
+        let versions = Versions::read(&entries, &strings, segments, reader)?;
+        Ok(Some(Dynamic { versions, ..strings.resolve(&entries, reader)? }))
     }
 }
 
@@ -75,7 +86,7 @@ fn read_entries<R: ReadAt + ?Sized>(
 }
 
 /// The string table of a dynamic section, as a range of the file.
-struct Strings {
+pub(super) struct Strings {
     offset: u64,
     size: u64,
 }
@@ -100,7 +111,14 @@ impl Strings {
             soname: single(DT_SONAME, "DT_SONAME")?,
             rpath: single(DT_RPATH, "DT_RPATH")?,
             runpath: single(DT_RUNPATH, "DT_RUNPATH")?,
+            audit: [single(DT_AUDIT, "DT_AUDIT")?, single(DT_DEPAUDIT, "DT_DEPAUDIT")?]
+                .into_iter()
+                .flatten()
+                .flat_map(|list| elements(&list))
+                .collect(),
             dependencies: self.dependencies(entries, reader)?,
+            versions: Versions::default(),
+            has_relr: last(entries, DT_RELR).is_some(),
             flags_1: last(entries, DT_FLAGS_1).unwrap_or(0),
         })
     }
@@ -117,7 +135,7 @@ impl Strings {
         wanted.map(|(kind, at)| Ok(Dependency { kind, name: self.get(at, kind.tag(), MAX_NAME, reader)? })).collect()
     }
 
-    fn get<R: ReadAt + ?Sized>(
+    pub(super) fn get<R: ReadAt + ?Sized>(
         &self,
         at: u64,
         what: &str,
@@ -134,8 +152,14 @@ impl Strings {
 }
 
 /// Of a tag that may stand once the last entry counts (`elf_get_dynamic_info` in glibc).
-fn last(entries: &[Dyn], tag: u64) -> Option<u64> {
+pub(super) fn last(entries: &[Dyn], tag: u64) -> Option<u64> {
     entries.iter().rfind(|entry| entry.d_tag == tag).map(|entry| entry.d_val)
+}
+
+/// The names in a list of objects (`audit_list_next` in glibc).
+fn elements(list: &OsStr) -> Vec<OsString> {
+    let elements = list.as_bytes().split(|&byte| byte == b':').filter(|element| !element.is_empty());
+    elements.map(|element| OsString::from_vec(element.to_vec())).collect()
 }
 
 impl DependencyKind {
@@ -153,6 +177,7 @@ impl DependencyKind {
             DependencyKind::Needed => "DT_NEEDED",
             DependencyKind::Auxiliary => "DT_AUXILIARY",
             DependencyKind::Filter => "DT_FILTER",
+            DependencyKind::Audit => "DT_AUDIT",
         }
     }
 }

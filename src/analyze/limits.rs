@@ -14,3 +14,6 @@ pub const MAX_NAME: u64 = 4_096;
 
 /// Bytes of a soname, or of a list of search directories.
 pub const MAX_PATH_LIST: u64 = 65_536;
+
+/// Records of the symbol versions that one object defines and needs.
+pub const MAX_VERSIONS: usize = 65_536;

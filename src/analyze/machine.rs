@@ -211,6 +211,38 @@ pub(crate) mod glibc {
         }
     }
 
+    /// The subdirectories of glibc-hwcaps that a CPU can have, the best first (ld.so(8), "Hardware capabilities").
+    pub(crate) fn levels(machine: Machine) -> &'static [&'static str] {
+        match (machine.code, machine.class, machine.byte_order) {
+            (eh::EM_X86_64, Class::Elf64, _) => &["x86-64-v4", "x86-64-v3", "x86-64-v2"],
+            (eh::EM_S390, Class::Elf64, _) => &["z16", "z15", "z14", "z13"],
+            (eh::EM_PPC64, _, ByteOrder::Little) => &["power10", "power9"],
+            _ => &[],
+        }
+    }
+
+    /// The subdirectories that loaders up to 2.36 search for some CPUs or for all (`_dl_important_hwcaps`), the shorter
+    /// first.
+    pub(crate) fn legacy_subdirectories(machine: Machine) -> Vec<String> {
+        let parts: &[&[&str]] = match (machine.code, machine.class) {
+            (eh::EM_X86_64, Class::Elf64) => &[&["tls"], &["haswell", "xeon_phi"], &["avx512_1"], &["x86_64"]],
+            (eh::EM_386, _) => &[&["tls"], &["i686", "i586", "i486"], &["sse2"], &["cmov"]],
+            (eh::EM_ARM, _) => &[&["tls"], &["v7l", "v6l"], &["neon"], &["vfp"]],
+            (eh::EM_S390, _) => &[&["tls"], platforms(machine)],
+            (eh::EM_PPC64, _) => &[&["tls"], platforms(machine), &["altivec"]],
+            _ => &[&["tls"]],
+        };
+        let mut paths = vec![String::new()];
+        for names in parts {
+            let longer: Vec<String> =
+                paths.iter().flat_map(|path| names.iter().map(move |name| format!("{path}/{name}"))).collect();
+            paths.extend(longer);
+        }
+        let mut paths: Vec<String> = paths.iter().skip(1).map(|path| path[1..].to_owned()).collect();
+        paths.sort_by_key(|path| path.split('/').count());
+        paths
+    }
+
     /// What `$PLATFORM` can stand for: `AT_PLATFORM` of the kernel, or what glibc makes of the CPU (ld.so(8)).
     pub(crate) fn platforms(machine: Machine) -> &'static [&'static str] {
         match (machine.code, machine.class, machine.byte_order) {

@@ -80,6 +80,12 @@ impl ImageBuilder {
         self
     }
 
+    /// Adds the variants of libraries for some CPUs; see [`Collector::hwcaps`].
+    pub fn hwcaps(&mut self, level: impl Into<String>) -> &mut Self {
+        self.collector.hwcaps(level);
+        self
+    }
+
     /// What the container runs, instead of the first program alone (OCI image spec, config, `Entrypoint`).
     pub fn entrypoint<S: Into<String>>(&mut self, arguments: impl IntoIterator<Item = S>) -> &mut Self {
         self.entrypoint = Some(arguments.into_iter().map(Into::into).collect());
@@ -163,13 +169,15 @@ impl ImageBuilder {
     /// of a program.
     pub fn build(&self) -> Result<Image> {
         let (runtime, mut names) = self.checked()?;
-        let closures = self.binaries.iter().map(|path| self.collector.collect(path)).collect::<Result<Vec<_>>>()?;
+        let collector = self.collector_in_image();
+        let closures = self.binaries.iter().map(|path| collector.collect(path)).collect::<Result<Vec<_>>>()?;
         expect_complete(&closures, &self.binaries)?;
         let architecture = self.architecture(&closures)?;
         let tree = Tree::of(&closures).map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
-        check::prove(&tree, &closures, &Setting::of_image(&runtime.env))
-            .map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
+        let setting = Setting::of_image(&runtime.env, runtime.workdir.as_deref().map(Path::new));
+        let ignored = check::prove(&tree, &closures, &setting).map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
         let mut findings: Vec<Finding> = closures.iter().flat_map(|closure| closure.findings()).cloned().collect();
+        findings.extend(ignored);
         findings.extend(closures.iter().flat_map(dropped_bits));
         findings.extend(closures.iter().filter_map(dropped_capabilities));
         if self.tags.is_empty() {
@@ -190,6 +198,14 @@ impl ImageBuilder {
         };
         let threads = self.threads.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
         Ok(Image { closures, tree, description, findings, threads })
+    }
+
+    fn collector_in_image(&self) -> Collector {
+        let mut collector = self.collector.clone();
+        if let Some(dir) = &self.workdir {
+            collector.workdir(dir);
+        }
+        collector
     }
 
     /// All that can be said of the options before any file is read.
@@ -350,10 +366,8 @@ fn each_once(findings: Vec<Finding>) -> Vec<Finding> {
 }
 
 fn dropped_capabilities(closure: &Closure) -> Option<Finding> {
-    let source = closure.program().file_source();
-    let input = source.root.open(&source.real).ok()?;
     let path = printable(closure.program().path()).to_string();
-    input.has_capabilities().then(|| {
+    closure.has_capabilities().then(|| {
         Finding::warning(
             "file-capabilities",
             format!("{path} loses its file capabilities; give them to the container, as with docker run --cap-add"),

@@ -9,12 +9,13 @@ use super::Collector;
 use super::files::{Opened, Spot, World};
 use super::loader::{Libc, LoaderBuild};
 use super::place::{Item, Layout};
-use super::process::{Loading, Requested};
+use super::process::{Loaded, Loading, Requested};
+use super::setting::Cpu;
 use crate::analyze::{DependencyKind, Elf};
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::root::{Root, Stamp};
-use crate::trace::{Missing, Rule};
+use crate::trace::{Attempt, Missing, Rule};
 
 /// A program, and all objects that its dynamic loader would load for it.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub struct Closure {
     missing: Vec<Missing>,
     findings: Vec<Finding>,
     is_foreign: bool,
+    has_capabilities: bool,
     items: Vec<Item>,
     loader: Option<LoaderFacts>,
 }
@@ -45,10 +47,13 @@ pub struct Object {
 /// One entry of an object's dynamic section that names another object, and what it came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
+    /// Which entry of the object it is; see [`Requested`].
+    entry: usize,
     name: OsString,
     kind: DependencyKind,
     rule: Rule,
     answer: Answer,
+    tried: Vec<Attempt>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,9 +77,20 @@ pub(crate) struct Source {
 #[derive(Clone, Debug)]
 pub(crate) struct LoaderFacts {
     pub(crate) build: LoaderBuild,
-    /// Names that the image's loader must find by itself, through its cache or in a directory of the system, and the
-    /// paths that it must open.
-    pub(crate) found_in_system: Vec<(OsString, PathBuf)>,
+    /// What the image's loader must find by itself, through its cache or in a directory of the system.
+    pub(crate) found_in_system: Vec<InSystem>,
+    /// The kinds of CPU on which the program starts, and for which the closure is.
+    pub(crate) cpus: Vec<Cpu>,
+}
+
+/// A library that a loader finds in its cache or in a directory of the system.
+#[derive(Clone, Debug)]
+pub(crate) struct InSystem {
+    pub(crate) name: OsString,
+    /// The path that it must open.
+    pub(crate) path: PathBuf,
+    /// The subdirectory for some CPUs that the path is in.
+    pub(crate) variant: Option<String>,
 }
 
 pub(super) struct Parts {
@@ -83,7 +99,9 @@ pub(super) struct Parts {
     pub(super) missing: Vec<Missing>,
     pub(super) findings: Vec<Finding>,
     pub(super) is_foreign: bool,
+    pub(super) has_capabilities: bool,
     pub(super) build: Option<LoaderBuild>,
+    pub(super) cpus: Vec<Cpu>,
     /// The roots behind [`World::Root`] and [`World::Machine`].
     pub(super) root_of: [Arc<Root>; 2],
 }
@@ -135,6 +153,11 @@ impl Closure {
     /// Whether the program is for another machine, and nothing of its system is here.
     pub(crate) fn is_foreign(&self) -> bool {
         self.is_foreign
+    }
+
+    /// Whether the program's file has capabilities of its own (capabilities(7)).
+    pub(crate) fn has_capabilities(&self) -> bool {
+        self.has_capabilities
     }
 
     /// What must stand in the image. The numbers of its objects are those of [`Closure::object`].
@@ -245,6 +268,16 @@ impl Request {
         }
     }
 
+    /// The places that were tried before, and why each was no good. What was not found has its own list:
+    /// [`Missing::tried`].
+    pub fn tried(&self) -> &[Attempt] {
+        &self.tried
+    }
+
+    pub(crate) fn entry(&self) -> usize {
+        self.entry
+    }
+
     /// Whether nothing was found for it.
     pub fn is_missing(&self) -> bool {
         self.answer == Answer::Missing
@@ -260,8 +293,10 @@ impl Source {
 /// Makes the public closure of what the loader's rules gave.
 pub(super) fn assemble(parts: Parts) -> Closure {
     let numbers = numbers(&parts.loading);
-    let Parts { loading, layout, missing, findings, is_foreign, build, root_of } = parts;
-    let loader = build.map(|build| LoaderFacts { found_in_system: found_in_system(&loading, &layout.paths), build });
+    let Parts { loading, layout, missing, findings, is_foreign, has_capabilities, build, cpus, root_of } = parts;
+    let found_in_system = found_in_system(&loading, &layout.paths);
+    let loader = build.map(|build| LoaderFacts { build, found_in_system, cpus });
+    let audits = audits(&loading);
     let paths: Vec<Arc<Path>> = layout.paths.into_iter().map(Arc::from).collect();
     let needed_by = needed_by(&loading, &paths);
     let not_found: HashSet<OsString> = loading.not_found.into_iter().map(|missing| missing.name).collect();
@@ -273,9 +308,11 @@ pub(super) fn assemble(parts: Parts) -> Closure {
                 None if not_found.contains(&request.name) => Answer::Missing,
                 None => Answer::Kernel,
             },
+            entry: request.entry,
             name: request.name,
             kind: request.kind,
-            rule: request.rule,
+            rule: if request.kind == DependencyKind::Audit { Rule::Audit } else { request.rule },
+            tried: request.tried,
         });
         let Spot { world, path: opened } = loaded.place.spot;
         let root = root_of[usize::from(world == World::Machine)].clone();
@@ -289,7 +326,7 @@ pub(super) fn assemble(parts: Parts) -> Closure {
                 opened,
                 source: Source { root, real: walk.real, stamp: parsed.stamp, is_elf: true },
                 needed_by,
-                found_by: loaded.rule,
+                found_by: if audits.contains(&index) { Rule::Audit } else { loaded.rule },
                 elf: loaded.elf,
             },
         ));
@@ -306,6 +343,7 @@ pub(super) fn assemble(parts: Parts) -> Closure {
         missing,
         findings,
         is_foreign,
+        has_capabilities,
         items: layout.items.into_iter().map(numbered).collect(),
         loader,
     }
@@ -339,12 +377,36 @@ fn needed_by(loading: &Loading, paths: &[Arc<Path>]) -> Vec<Vec<Arc<Path>>> {
     needed_by.into_iter().map(|by| by.into_iter().map(|index| paths[index].clone()).collect()).collect()
 }
 
-fn found_in_system(loading: &Loading, paths: &[PathBuf]) -> Vec<(OsString, PathBuf)> {
-    let requests = loading.objects.iter().flat_map(|object| &object.requests);
-    let path = |request: &Requested| match request.rule {
-        Rule::Cache | Rule::Default => request.opened.clone(),
-        Rule::LibraryPath => request.object.map(|object| paths[object].clone()),
-        _ => None,
-    };
-    requests.filter_map(|request| Some((request.name.clone(), path(request)?))).collect()
+/// The objects that are asked for as auditing objects only.
+fn audits(loading: &Loading) -> HashSet<usize> {
+    let (audits, others): (Vec<&Requested>, Vec<&Requested>) =
+        requests(loading).partition(|request| request.kind == DependencyKind::Audit);
+    let others: HashSet<usize> = others.iter().filter_map(|request| request.object).collect();
+    audits.iter().filter_map(|request| request.object).filter(|object| !others.contains(object)).collect()
+}
+
+fn requests(loading: &Loading) -> impl Iterator<Item = &Requested> {
+    loading.objects.iter().flat_map(|object| &object.requests)
+}
+
+fn found_in_system(loading: &Loading, paths: &[PathBuf]) -> Vec<InSystem> {
+    let found = requests(loading).filter_map(|request| {
+        let object = &loading.objects[request.object?];
+        let path = match request.rule {
+            Rule::Cache | Rule::Default => request.opened.clone()?,
+            Rule::LibraryPath => paths[request.object?].clone(),
+            _ => return None,
+        };
+        let variant = variant_of(object, request.opened.as_deref()?);
+        Some(InSystem { name: request.name.clone(), path, variant })
+    });
+    found.collect()
+}
+
+/// The subdirectory for some CPUs in which an object was opened at this path.
+fn variant_of(object: &Loaded, opened: &Path) -> Option<String> {
+    match object.place.spot.path == opened {
+        true => object.variant.clone(),
+        false => object.aliases.iter().find(|alias| alias.place.spot.path == opened)?.variant.clone(),
+    }
 }

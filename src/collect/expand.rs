@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
 use super::files::Spot;
 use super::loader::GlibcBuild;
+use super::process::PROGRAM;
 use super::search::{Anchor, Place};
+use super::setting::Setting;
 use super::tokens::{self, Piece};
 use crate::analyze::{Machine, glibc};
 
@@ -16,6 +18,15 @@ use crate::analyze::{Machine, glibc};
 pub(crate) struct Expander<'b> {
     pub(crate) build: &'b GlibcBuild,
     pub(crate) machine: Machine,
+    pub(crate) setting: &'b Setting,
+}
+
+/// Who a string belongs to.
+#[derive(Clone, Copy)]
+pub(crate) struct Owner<'o> {
+    pub(crate) object: usize,
+    /// Where its `$ORIGIN` is.
+    pub(crate) origins: &'o [Spot],
 }
 
 /// A requested name, its tokens replaced.
@@ -23,111 +34,183 @@ pub(crate) struct Name {
     pub(crate) text: OsString,
     /// What follows where the name begins with `$ORIGIN`.
     pub(crate) after_origin: Option<OsString>,
+    /// Where it is, if it is a path relative to a working directory that is known.
+    pub(crate) absolute: Option<PathBuf>,
     /// Whether each of its tokens has a value.
     has_value: bool,
+    pub(crate) uses_platform: bool,
 }
 
 /// A search path, its tokens replaced.
 pub(crate) struct PathList {
     pub(crate) places: Rc<[Place]>,
-    /// Its elements that mean the working directory.
+    /// Its elements that mean a working directory that is not known.
     pub(crate) relative: Vec<OsString>,
+    pub(crate) uses_platform: bool,
 }
 
 /// Why a name with a slash that is not absolute cannot be resolved, whichever libc's loader asks for it.
-pub(crate) const RELATIVE_NAME: &str = "a path relative to the working directory, which an image does not fix; \
-                                        link with a plain name or an absolute path";
+pub(crate) const RELATIVE_NAME: &str = "a path relative to the working directory, which is not known; give the \
+                                        image a working directory, or link with a plain name or an absolute path";
 
 impl Name {
     pub(crate) fn has_slash(&self) -> bool {
         self.text.as_bytes().contains(&b'/')
     }
 
+    fn is_relative(&self) -> bool {
+        self.has_slash() && !self.text.as_bytes().starts_with(b"/")
+    }
+
     /// Why no search can be made for it.
     pub(crate) fn problem(&self) -> Option<&'static str> {
         if !self.has_value {
-            Some("a name with a token that has no value on this machine")
+            Some("a name with a token that has no value for this program")
         } else if self.text.is_empty() {
             Some("an empty name")
-        } else if self.has_slash() && !self.text.as_bytes().starts_with(b"/") {
+        } else if self.is_relative() && self.absolute.is_none() {
             Some(RELATIVE_NAME)
         } else {
             None
         }
     }
+
+    /// The path of a name with a slash.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.absolute.clone().unwrap_or_else(|| PathBuf::from(&self.text))
+    }
 }
 
 impl Expander<'_> {
-    /// A name in a dynamic section. Where a token has several values the first counts.
-    pub(crate) fn name(&self, origins: &[Spot], name: &OsStr) -> Name {
+    /// A name in a dynamic section.
+    pub(crate) fn name(&self, owner: Owner<'_>, name: &OsStr) -> Name {
         let pieces = tokens::split(name.as_bytes());
-        let origin = origins.first().map(|spot| spot.path.as_path());
-        let Some(platform) = self.platforms(&pieces).first() else {
-            return Name { text: name.to_owned(), after_origin: None, has_value: false };
+        let uses_platform = pieces.contains(&Piece::Platform);
+        let origin = owner.origins.first().map(|spot| spot.path.as_path());
+        let (Some(text), true) = (self.text(&pieces, origin), self.may_use_origin(owner, &pieces)) else {
+            return Name { text: name.to_owned(), after_origin: None, absolute: None, has_value: false, uses_platform };
         };
-        let expand = |pieces: &[Piece<'_>]| OsString::from_vec(self.text(pieces, origin, platform));
-        let leads = pieces.first() == Some(&Piece::Origin);
-        Name { text: expand(&pieces), after_origin: leads.then(|| expand(&pieces[1..])), has_value: true }
+        let text = OsString::from_vec(text);
+        let after_origin = match pieces.as_slice() {
+            [Piece::Origin, rest @ ..] => self.text(rest, origin).map(OsString::from_vec),
+            _ => None,
+        };
+        let mut name = Name { text, after_origin, absolute: None, has_value: true, uses_platform };
+        if name.is_relative() {
+            name.absolute = self.setting.absolute(&name.text);
+        }
+        name
     }
 
     /// The directories of a list, each once; a list of nothing is no list.
-    pub(crate) fn list(&self, origins: &[Spot], owner: usize, list: &OsStr) -> PathList {
+    pub(crate) fn list(&self, owner: Owner<'_>, list: &OsStr) -> PathList {
         let mut places: Vec<Place> = Vec::new();
         let mut relative = Vec::new();
         let mut known = HashSet::new();
+        let mut uses_platform = false;
         let elements = list.as_bytes().split(|&byte| byte == b':').filter(|_| !list.is_empty());
         for element in elements {
-            for place in self.element(origins, owner, element) {
-                if !place.spot.path.is_absolute() {
-                    relative.push(OsString::from_vec(element.to_vec()));
-                } else if known.insert(place.spot.clone()) {
-                    places.push(place);
+            let pieces = tokens::split(element);
+            uses_platform |= pieces.contains(&Piece::Platform);
+            for place in self.element(owner, &pieces) {
+                match self.absolute(place) {
+                    Some(place) if known.insert(place.spot.clone()) => places.push(place),
+                    Some(_) => {}
+                    None => relative.push(OsString::from_vec(element.to_vec())),
                 }
             }
         }
-        PathList { places: places.into(), relative }
+        PathList { places: places.into(), relative, uses_platform }
     }
 
-    /// All that an element can stand for: `$PLATFORM` depends on the CPU, and the `$ORIGIN` of a program from outside
-    /// a sysroot is in two places. Nothing, where a token has no value.
-    fn element(&self, origins: &[Spot], owner: usize, element: &[u8]) -> Vec<Place> {
-        let pieces = tokens::split(element);
-        let origins: Vec<Option<&Spot>> = match pieces.contains(&Piece::Origin) {
-            true => origins.iter().map(Some).collect(),
-            false => vec![None],
-        };
-        let platforms = self.platforms(&pieces);
-        let pairs = origins.iter().flat_map(|&origin| platforms.iter().map(move |platform| (origin, platform)));
-        pairs.map(|(origin, platform)| self.place(&pieces, origin, platform, owner)).collect()
-    }
-
-    /// An element with its tokens replaced, hanging on its owner where it begins with `$ORIGIN`.
-    fn place(&self, pieces: &[Piece<'_>], origin: Option<&Spot>, platform: &str, owner: usize) -> Place {
-        let text = self.text(pieces, origin.map(|spot| spot.path.as_path()), platform);
-        let path = PathBuf::from(OsString::from_vec(without_slashes_at_end(&text).to_vec()));
-        match (origin, pieces) {
-            (Some(spot), [Piece::Origin, rest @ ..]) => {
-                let rest = self.text(rest, Some(&spot.path), platform);
-                let suffix = OsString::from_vec(trim_end_slashes(&rest).to_vec());
-                Place { spot: Spot { world: spot.world, path }, anchor: Anchor::Origin { owner, suffix } }
-            }
-            _ => Place::fixed(path),
+    fn absolute(&self, place: Place) -> Option<Place> {
+        match place.spot.path.is_absolute() {
+            true => Some(place),
+            false => self.setting.absolute(place.spot.path.as_os_str()).map(Place::fixed),
         }
     }
 
-    fn platforms(&self, pieces: &[Piece<'_>]) -> &'static [&'static str] {
-        if pieces.contains(&Piece::Platform) { glibc::platforms(self.machine) } else { &[""] }
+    /// All that an element can stand for: the `$ORIGIN` of a program from outside a sysroot is in two places. Nothing,
+    /// where a token has no value.
+    fn element(&self, owner: Owner<'_>, pieces: &[Piece<'_>]) -> Vec<Place> {
+        if !self.may_use_origin(owner, pieces) {
+            return Vec::new();
+        }
+        match pieces.contains(&Piece::Origin) {
+            true => owner.origins.iter().filter_map(|origin| self.place(owner, pieces, Some(origin))).collect(),
+            false => self.place(owner, pieces, None).into_iter().collect(),
+        }
     }
 
-    fn text(&self, pieces: &[Piece<'_>], origin: Option<&Path>, platform: &str) -> Vec<u8> {
-        let values = pieces.iter().map(|piece| match piece {
-            Piece::Text(text) => text,
-            Piece::Origin => origin.map(|path| path.as_os_str().as_bytes()).unwrap_or_default(),
-            Piece::Lib => self.build.lib.as_slice(),
-            Piece::Platform => platform.as_bytes(),
-        });
-        values.collect::<Vec<_>>().concat()
+    /// An element with its tokens replaced, hanging on its owner where it begins with `$ORIGIN`.
+    fn place(&self, owner: Owner<'_>, pieces: &[Piece<'_>], origin: Option<&Spot>) -> Option<Place> {
+        let text = self.text(pieces, origin.map(|spot| spot.path.as_path()))?;
+        let path = PathBuf::from(OsString::from_vec(without_slashes_at_end(&text).to_vec()));
+        match (origin, pieces) {
+            (Some(spot), [Piece::Origin, rest @ ..]) => {
+                let rest = self.text(rest, Some(&spot.path))?;
+                let suffix = OsString::from_vec(trim_end_slashes(&rest).to_vec());
+                let anchor = Anchor::Origin { owner: owner.object, suffix };
+                Some(Place { spot: Spot { world: spot.world, path }, anchor })
+            }
+            _ => Some(Place::fixed(path)),
+        }
     }
+
+    /// In a program that gains rights, `$ORIGIN` counts only at the start of a string; and the program's own only where
+    /// the string leads to a builtin directory or below one (`_dl_dst_substitute` in glibc).
+    fn may_use_origin(&self, owner: Owner<'_>, pieces: &[Piece<'_>]) -> bool {
+        if !self.setting.is_secure || !pieces.contains(&Piece::Origin) {
+            return true;
+        }
+        let at_start = match pieces {
+            [Piece::Origin] => true,
+            [Piece::Origin, rest @ ..] => {
+                matches!(rest[0], Piece::Text(text) if text.starts_with(b"/")) && !rest.contains(&Piece::Origin)
+            }
+            _ => false,
+        };
+        at_start && (owner.object != PROGRAM || owner.origins.iter().any(|origin| self.is_trusted(pieces, origin)))
+    }
+
+    fn is_trusted(&self, pieces: &[Piece<'_>], origin: &Spot) -> bool {
+        let Some(text) = self.text(pieces, Some(&origin.path)) else { return false };
+        let path = normalized(Path::new(OsStr::from_bytes(&text)));
+        self.build.directories.iter().any(|directory| path.starts_with(directory))
+    }
+
+    /// `None` where a token has no value.
+    fn text(&self, pieces: &[Piece<'_>], origin: Option<&Path>) -> Option<Vec<u8>> {
+        let mut text = Vec::new();
+        for piece in pieces {
+            text.extend_from_slice(match piece {
+                Piece::Text(text) => text,
+                Piece::Origin => origin.map(|path| path.as_os_str().as_bytes()).unwrap_or_default(),
+                Piece::Lib => self.build.lib.as_slice(),
+                Piece::Platform => self.platform()?.as_bytes(),
+            });
+        }
+        Some(text)
+    }
+
+    fn platform(&self) -> Option<&'static str> {
+        self.setting.cpu.platform.or_else(|| glibc::platforms(self.machine).first().copied())
+    }
+}
+
+/// Without `.` and `..`, by the text alone (`is_trusted_path_normalize` in glibc).
+fn normalized(path: &Path) -> PathBuf {
+    let mut normalized = PathBuf::from("/");
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => normalized.push(name),
+            Component::ParentDir => {
+                normalized.pop();
+            }
+            _ => {}
+        }
+    }
+    normalized
 }
 
 /// What `suffix` leads to from each of the owner's origins.

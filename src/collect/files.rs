@@ -67,6 +67,11 @@ impl<'r> Files<'r> {
         Ok(Opened { walk, parsed: self.parse(&input) })
     }
 
+    /// Whether the file at `spot` has capabilities of its own (capabilities(7)).
+    pub(crate) fn has_capabilities(&self, spot: &Spot) -> bool {
+        self.walker(spot.world).open(&spot.path).is_ok_and(|(_, input)| input.has_capabilities())
+    }
+
     /// All bytes of the regular file at `path` in the root, if it has no more than `limit`.
     pub(crate) fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, Fault> {
         let (_, input) = self.root.open(path)?;

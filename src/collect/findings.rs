@@ -1,11 +1,12 @@
 //! What is to be said of a closure that is complete all the same.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::loader::LoaderBuild;
 use super::place::Layout;
-use super::process::{Loaded, Loading};
+use super::process::{Ignored, Loaded, Loading, PROGRAM};
 use super::search::Anchor;
+use super::setting::Cpu;
 use crate::finding::Finding;
 use crate::text::printable;
 use crate::trace::Rule;
@@ -15,7 +16,7 @@ use crate::trace::Rule;
 const SYSTEM_DIRECTORIES: [&str; 9] =
     ["/lib", "/lib32", "/lib64", "/libx32", "/usr", "/opt", "/nix/store", "/gnu/store", "/emul"];
 
-pub(super) fn findings(loading: &Loading, layout: &Layout, build: Option<&LoaderBuild>) -> Vec<Finding> {
+pub(super) fn of(loading: &Loading, layout: &Layout, build: Option<&LoaderBuild>) -> Vec<Finding> {
     let builtin = build.map(LoaderBuild::directories).unwrap_or_default();
     let build_paths = loading.objects.iter().skip(1).filter_map(|object| build_path(object, builtin));
     let relative = loading.relative.iter().map(|relative| {
@@ -30,7 +31,72 @@ pub(super) fn findings(loading: &Loading, layout: &Layout, build: Option<&Loader
             format_args!("{} of {owner}: {element}", relative.rule.code()),
         )
     });
-    build_paths.chain(relative).collect()
+    let variants = loading.objects.iter().enumerate().filter_map(|(index, object)| variant(object, index, layout));
+    let program = layout.paths[PROGRAM].as_path();
+    let ignored = loading.ignored.iter().map(|ignored| ignored_object(ignored, program));
+    build_paths.chain(relative).chain(variants).chain(ignored).collect()
+}
+
+/// A preloaded or auditing object that the loader goes without.
+pub(super) fn ignored_object(ignored: &Ignored, program: &Path) -> Finding {
+    let name = printable(&ignored.name).to_string();
+    let missing: Vec<String> = ignored.not_found.iter().map(|missing| printable(&missing.name).to_string()).collect();
+    let what = if missing == [name.clone()] { "it".to_owned() } else { missing.join(", ") };
+    Finding::warning(
+        "not-loaded",
+        format!(
+            "{} names {name} for {}, and {what} was not found; the loader says so and goes on without it. Install it in a \
+             directory that the loader searches, or do not name it",
+            ignored.asked_by,
+            printable(program),
+        ),
+        format_args!("{}: {name}", ignored.asked_by),
+    )
+}
+
+/// A library that is there for some CPUs only.
+fn variant(object: &Loaded, index: usize, layout: &Layout) -> Option<Finding> {
+    let variant = object.variant.as_deref().filter(|_| object.is_only_variant)?;
+    let path = printable(&layout.paths[index]).to_string();
+    let level = variant.strip_prefix("glibc-hwcaps/").unwrap_or(variant);
+    Some(Finding::warning(
+        "cpu-level",
+        format!(
+            "{} is there for CPUs of level {level} only, at {path}; on others the program does not start. Install the \
+             library for all CPUs as well, beside the directory {variant}",
+            printable(&object.name),
+        ),
+        path,
+    ))
+}
+
+/// What `$PLATFORM` stands for differs from CPU to CPU.
+pub(super) fn platform(program: &Path, starts_on: &[Cpu], all: &[Cpu]) -> Finding {
+    let names = |cpus: &[Cpu]| cpus.iter().filter_map(|cpu| cpu.platform).collect::<Vec<_>>().join(", ");
+    Finding::warning(
+        "cpu-platform",
+        format!(
+            "where {} looks for libraries depends on the CPU that runs the image: $PLATFORM can be {}, and what it needs \
+             was found for {}. Link without $PLATFORM, or install the libraries for each",
+            printable(program),
+            names(all),
+            names(starts_on),
+        ),
+        "$PLATFORM",
+    )
+}
+
+/// What this machine loads into every process, and an image does not.
+pub(super) fn system_preload(names: &str) -> Finding {
+    Finding::warning(
+        "system-preload",
+        format!(
+            "/etc/ld.so.preload has {} loaded into every program of this system; the image has neither that file nor \
+             what it names. Name it by --env LD_PRELOAD=... if the program needs it",
+            names.escape_debug()
+        ),
+        "/etc/ld.so.preload",
+    )
 }
 
 fn build_path(object: &Loaded, builtin: &[PathBuf]) -> Option<Finding> {

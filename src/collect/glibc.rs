@@ -5,13 +5,15 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::expand::{Expander, Name, places_at};
+use super::expand::{Expander, Name, Owner, places_at};
 use super::ld_cache::LdCache;
 use super::loader::GlibcBuild;
-use super::process::{Loaded, Loading, PROGRAM, RelativeElement, Requested};
-use super::search::{Ended, FileTree, Found, List, Place, Prober, Tried};
+use super::merge::merge;
+use super::process::{INTERPRETER, Ignored, Loaded, Loading, NotFound, PROGRAM, RelativeElement, Requested};
+use super::search::{Ended, FileTree, Found, List, Place, Prober, Variants};
 use super::setting::Setting;
-use crate::analyze::{Dependency, DependencyKind, Machine, glibc};
+use super::versions;
+use crate::analyze::{DependencyKind, Machine, glibc};
 use crate::root::FileId;
 use crate::trace::{Attempt, Refusal, Rule, Why};
 
@@ -19,38 +21,41 @@ use crate::trace::{Attempt, Refusal, Rule, Why};
 pub(crate) struct Start<'t, T> {
     pub(crate) tree: &'t T,
     pub(crate) build: &'t GlibcBuild,
-    pub(crate) cache: Option<LdCache>,
+    pub(crate) cache: Option<&'t LdCache>,
     pub(crate) setting: &'t Setting,
 }
 
 /// Loads `program` and all that it needs. `interpreter` is known to the process before anything else is.
 pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpreter: Loaded) -> Loading {
-    let machine = program.elf.machine();
-    let prober = Prober { tree: start.tree, machine, skips_other_byte_order: start.build.is_multiarch() };
-    let mut process = Process {
-        start,
-        prober,
-        expander: Expander { build: start.build, machine },
-        machine,
-        names: HashMap::new(),
-        files: HashMap::new(),
-        order: vec![PROGRAM],
-        listed: Vec::new(),
-        done: Vec::new(),
-        loading: Loading::default(),
-    };
-    process.adopt(program);
-    process.adopt(interpreter);
-    process.run();
-    process.loading.order = process.order;
-    process.loading
+    let (program_again, interpreter_again) = (program.clone(), interpreter.clone());
+    let mut loading = Process::of_program(start, program, interpreter).run();
+    for (entry, name, asked_by) in auditing_objects(start.setting, &program_again) {
+        let namespace = Process::namespace(start, program_again.clone(), interpreter_again.clone());
+        let audit = namespace.run_audit(entry, &name);
+        match audit.not_found.is_empty() {
+            true => merge(&mut loading, audit),
+            // The loader says so, and goes on without.
+            false => loading.ignored.push(Ignored { name, asked_by, not_found: audit.not_found }),
+        }
+    }
+    loading
 }
 
+/// The auditing objects of a process: those that the program names, then those of its environment.
+fn auditing_objects(setting: &Setting, program: &Loaded) -> Vec<(usize, OsString, &'static str)> {
+    let first = program.elf.dependencies().len();
+    let own = program.elf.audit().map(|name| (name.to_owned(), "its DT_AUDIT or DT_DEPAUDIT"));
+    let environment = setting.audit.iter().map(|name| (name.clone(), "LD_AUDIT"));
+    own.chain(environment).enumerate().map(|(number, (name, asked_by))| (first + number, name, asked_by)).collect()
+}
+
+/// One namespace of a process.
 struct Process<'t, T> {
     start: &'t Start<'t, T>,
     prober: Prober<'t, T>,
     expander: Expander<'t>,
     machine: Machine,
+    variants: Variants,
     /// Every name that a loaded object answers to.
     names: HashMap<OsString, usize>,
     files: HashMap<FileId, usize>,
@@ -63,9 +68,77 @@ struct Process<'t, T> {
     loading: Loading,
 }
 
-impl<T: FileTree> Process<'_, T> {
+impl<'t, T: FileTree> Process<'t, T> {
+    /// The namespace of the program, in which its interpreter answers to its names.
+    fn of_program(start: &'t Start<'t, T>, program: Loaded, interpreter: Loaded) -> Self {
+        let mut process = Process::new(start, program.elf.machine());
+        process.adopt(program);
+        process.adopt(interpreter);
+        process.append(PROGRAM);
+        process
+    }
+
+    /// A namespace in which nothing is loaded yet. The interpreter is shared once it is found, but answers to no name.
+    fn namespace(start: &'t Start<'t, T>, program: Loaded, interpreter: Loaded) -> Self {
+        let mut process = Process::of_program(start, program, interpreter);
+        process.names.clear();
+        process.order.clear();
+        process
+    }
+
+    fn new(start: &'t Start<'t, T>, machine: Machine) -> Self {
+        let levels = start.setting.cpu.levels.iter().filter(|_| start.build.has_hwcaps);
+        Process {
+            start,
+            prober: Prober { tree: start.tree, machine, skips_other_byte_order: start.build.is_multiarch() },
+            expander: Expander { build: start.build, machine, setting: start.setting },
+            machine,
+            variants: Variants {
+                subdirectories: levels.map(|level| hwcaps_subdirectory(level)).collect(),
+                plain: true,
+            },
+            names: HashMap::new(),
+            files: HashMap::new(),
+            order: Vec::new(),
+            listed: Vec::new(),
+            done: Vec::new(),
+            loading: Loading::default(),
+        }
+    }
+
+    fn run(mut self) -> Loading {
+        let setting = self.start.setting;
+        setting.preload.iter().for_each(|name| self.preload(name));
+        self.load_dependencies();
+        self.finish()
+    }
+
+    /// Asks for an auditing object as the program would (`load_audit_module` in glibc).
+    fn run_audit(mut self, entry: usize, name: &OsStr) -> Loading {
+        if let Some(target) = self.request(PROGRAM, entry, DependencyKind::Audit, name) {
+            self.append(target);
+        }
+        self.load_dependencies();
+        self.finish()
+    }
+
+    /// `LD_PRELOAD`: what cannot be loaded is passed over.
+    fn preload(&mut self, name: &OsStr) {
+        let name = self.name(PROGRAM, name);
+        match self.resolve(PROGRAM, &name) {
+            Resolution::Opened { object, .. } | Resolution::Loaded(object) => self.append(object),
+            Resolution::Kernel => {}
+            Resolution::NotFound { tried, note } => {
+                let missing =
+                    NotFound { name: name.text.clone(), version: None, needed_by: vec![PROGRAM], tried, note };
+                let ignored = Ignored { name: name.text, asked_by: "LD_PRELOAD", not_found: vec![missing] };
+                self.loading.ignored.push(ignored);
+            }
+        }
+    }
+
     /// Breadth first. What a filter puts before the object that names it is processed next.
-    fn run(&mut self) {
+    fn load_dependencies(&mut self) {
         let mut at = 0;
         while let Some(&object) = self.order.get(at) {
             match std::mem::replace(&mut self.done[object], true) {
@@ -77,8 +150,8 @@ impl<T: FileTree> Process<'_, T> {
 
     fn process_entries(&mut self, object: usize, mut at: usize) {
         let elf = self.loading.objects[object].elf.clone();
-        for dependency in elf.dependencies() {
-            let target = self.request(object, dependency);
+        for (entry, dependency) in elf.dependencies().iter().enumerate() {
+            let target = self.request(object, entry, dependency.kind(), dependency.name());
             match (target, dependency.kind()) {
                 (Some(target), DependencyKind::Needed) => self.append(target),
                 (Some(target), _) => self.insert_before(&mut at, target),
@@ -106,22 +179,28 @@ impl<T: FileTree> Process<'_, T> {
         *at += 1;
     }
 
+    fn name(&mut self, object: usize, name: &OsStr) -> Name {
+        let name = self.expander.name(owner(&self.loading, object), name);
+        self.loading.uses_platform |= name.uses_platform;
+        name
+    }
+
     /// What answers to one entry of `object`'s dynamic section.
-    fn request(&mut self, object: usize, dependency: &Dependency) -> Option<usize> {
-        let origins = &self.loading.objects[object].origins;
-        let name = self.expander.name(origins, dependency.name());
-        let (rule, target, opened) = match self.resolve(object, &name) {
-            Resolution::Kernel => (Rule::Loaded, None, None),
-            Resolution::Loaded(target) => (Rule::Loaded, Some(target), None),
-            Resolution::Opened(rule, target, path) => (rule, Some(target), Some(path)),
+    fn request(&mut self, object: usize, entry: usize, kind: DependencyKind, name: &OsStr) -> Option<usize> {
+        let name = self.name(object, name);
+        let (rule, target, opened, tried) = match self.resolve(object, &name) {
+            Resolution::Kernel => (Rule::Loaded, None, None, Vec::new()),
+            Resolution::Loaded(target) => (Rule::Loaded, Some(target), None, Vec::new()),
+            Resolution::Opened { rule, object, path, tried } => (rule, Some(object), Some(path), tried),
             // A missing DT_AUXILIARY is no error.
-            Resolution::NotFound(..) if dependency.kind() == DependencyKind::Auxiliary => return None,
-            Resolution::NotFound(tried, note) => {
-                self.loading.note_missing(object, &name.text, tried, note);
-                (Rule::Default, None, None)
+            Resolution::NotFound { .. } if kind == DependencyKind::Auxiliary => return None,
+            Resolution::NotFound { tried, note } => {
+                let missing = NotFound { name: name.text.clone(), version: None, needed_by: Vec::new(), tried, note };
+                self.loading.note_missing(object, missing);
+                (Rule::Default, None, None, Vec::new())
             }
         };
-        let requested = Requested { name: name.text, kind: dependency.kind(), rule, object: target, opened };
+        let requested = Requested { entry, name: name.text, kind, rule, object: target, opened, tried };
         self.loading.objects[object].requests.push(requested);
         target
     }
@@ -134,32 +213,34 @@ impl<T: FileTree> Process<'_, T> {
             return Resolution::Kernel;
         }
         if let Some(problem) = name.problem() {
-            return Resolution::NotFound(Vec::new(), Some(problem.to_owned()));
+            return Resolution::NotFound { tried: Vec::new(), note: Some(problem.to_owned()) };
         }
-        match self.find(object, name, &mut ()) {
-            Some(found) => self.take(object, &name.text, found),
-            None => {
-                // The same once more, taking down what is tried.
-                let mut tried = Vec::new();
-                self.find(object, name, &mut tried);
-                let owner = &self.loading.objects[object];
-                Resolution::NotFound(tried, owner.elf.no_default_lib().then(|| no_default_lib(&owner.name)))
-            }
+        let mut tried = Vec::new();
+        let found = match name.has_slash() {
+            true => self.open_path(object, name, &mut tried),
+            false => self.find(object, &name.text, &mut tried),
+        };
+        match found {
+            Some(found) => self.take(object, &name.text, found, tried),
+            None => Resolution::NotFound { note: self.why_not_found(object, name), tried },
         }
     }
 
-    fn find(&mut self, object: usize, name: &Name, tried: &mut dyn Tried) -> Option<Found> {
-        match name.has_slash() {
-            true => self.open_path(object, name, tried),
-            false => self.search(object, &name.text, tried),
+    fn why_not_found(&self, object: usize, name: &Name) -> Option<String> {
+        let owner = &self.loading.objects[object];
+        let relative = self.loading.relative.iter().find(|relative| relative.owner == object);
+        match relative.filter(|_| !name.has_slash()) {
+            _ if owner.elf.no_default_lib() => Some(no_default_lib(&owner.name)),
+            Some(relative) => Some(relative_element(&relative.element)),
+            None => None,
         }
     }
 
     /// A name with a slash is opened as it stands.
-    fn open_path(&self, object: usize, name: &Name, tried: &mut dyn Tried) -> Option<Found> {
+    fn open_path(&self, object: usize, name: &Name, tried: &mut Vec<Attempt>) -> Option<Found> {
         let places = match &name.after_origin {
             Some(suffix) => places_at(&self.loading.objects[object].origins, object, suffix),
-            None => vec![Place::fixed(PathBuf::from(&name.text))],
+            None => vec![Place::fixed(name.path())],
         };
         for place in places {
             match self.prober.try_path(place, Rule::Path, tried) {
@@ -171,24 +252,41 @@ impl<T: FileTree> Process<'_, T> {
         None
     }
 
+    /// What is only in subdirectories for some CPUs is found where nothing is that suits them all.
+    fn find(&mut self, object: usize, name: &OsStr, tried: &mut Vec<Attempt>) -> Option<Found> {
+        let lists = self.lists_before_cache(object);
+        match self.search(object, &lists, name, &self.variants, tried) {
+            Ended::Found(found) => Some(found),
+            Ended::GoOn => {
+                let variants = Variants { subdirectories: self.all_subdirectories(), plain: false };
+                match self.search(object, &lists, name, &variants, &mut Vec::new()) {
+                    Ended::Found(found) => Some(Found { is_only_variant: true, ..found }),
+                    Ended::GoOn | Ended::Stop => None,
+                }
+            }
+            Ended::Stop => None,
+        }
+    }
+
     /// `_dl_map_object` in glibc, for a name without a slash.
-    fn search(&mut self, object: usize, name: &OsStr, tried: &mut dyn Tried) -> Option<Found> {
+    fn search(
+        &self,
+        object: usize,
+        lists: &[List],
+        name: &OsStr,
+        variants: &Variants,
+        tried: &mut Vec<Attempt>,
+    ) -> Ended {
         let no_default_lib = self.loading.objects[object].elf.no_default_lib();
-        for list in self.lists_before_cache(object) {
-            match self.prober.try_list(&list, name, tried) {
-                Ended::Found(found) => return Some(found),
+        for list in lists {
+            match self.prober.try_list(list, name, variants, tried) {
                 Ended::GoOn => {}
-                Ended::Stop => return None,
+                end => return end,
             }
         }
-        match self.try_cache(name, no_default_lib, tried) {
-            Ended::Found(found) => return Some(found),
-            Ended::GoOn if !no_default_lib => {}
-            Ended::GoOn | Ended::Stop => return None,
-        }
-        match self.prober.try_list(&self.builtin_list(), name, tried) {
-            Ended::Found(found) => Some(found),
-            Ended::GoOn | Ended::Stop => None,
+        match self.try_cache(name, variants, no_default_lib, tried) {
+            Ended::GoOn if !no_default_lib => self.prober.try_list(&self.builtin_list(), name, variants, tried),
+            end => end,
         }
     }
 
@@ -213,14 +311,29 @@ impl<T: FileTree> Process<'_, T> {
         List { rule: Rule::Default, owner: None, places: directories.map(Place::fixed).collect() }
     }
 
-    fn try_cache(&self, name: &OsStr, no_default_lib: bool, tried: &mut dyn Tried) -> Ended {
-        let hit = self.start.cache.as_ref().and_then(|cache| cache.lookup(name.as_bytes(), self.machine));
-        match hit.map(|path| Path::new(OsStr::from_bytes(path))) {
-            Some(path) if no_default_lib && self.is_under_builtin(path) => Ended::GoOn,
-            Some(path) if path.is_absolute() => self.prober.try_path(Place::fixed(path.to_owned()), Rule::Cache, tried),
+    /// Every subdirectory that some CPU of this machine searches, what more of them have first.
+    fn all_subdirectories(&self) -> Vec<String> {
+        let build = self.start.build;
+        let levels = glibc::levels(self.machine).iter().rev().filter(|_| build.has_hwcaps);
+        let levels = levels.map(|level| hwcaps_subdirectory(level));
+        let legacy = if build.has_legacy_hwcaps { glibc::legacy_subdirectories(self.machine) } else { Vec::new() };
+        levels.chain(legacy).collect()
+    }
+
+    fn try_cache(&self, name: &OsStr, variants: &Variants, no_default_lib: bool, tried: &mut Vec<Attempt>) -> Ended {
+        let hit = self.start.cache.and_then(|cache| cache.lookup(name.as_bytes(), self.machine, variants));
+        match hit.map(|(path, variant)| (Path::new(OsStr::from_bytes(path)), variant)) {
+            Some((path, _)) if no_default_lib && self.is_under_builtin(path) => Ended::GoOn,
+            Some((path, variant)) if path.is_absolute() => {
+                match self.prober.try_path(Place::fixed(path.to_owned()), Rule::Cache, tried) {
+                    Ended::Found(found) => Ended::Found(Found { variant, ..found }),
+                    end => end,
+                }
+            }
             _ => {
                 let refusal = Refusal::with(Why::Absent, "the name is not in it");
-                tried.add(self.start.build.cache.clone(), Rule::Cache, None, refusal);
+                let path = self.start.build.cache.clone();
+                tried.push(Attempt { path, rule: Rule::Cache, owner: None, refusal });
                 Ended::GoOn
             }
         }
@@ -245,10 +358,11 @@ impl<T: FileTree> Process<'_, T> {
         let places = match cell.get() {
             Some(places) => places.clone(),
             None => {
-                let expanded = self.expander.list(&loaded.origins, object, text);
+                let expanded = self.expander.list(owner(&self.loading, object), text);
                 let _ = cell.set(expanded.places.clone());
                 let note = |element| RelativeElement { owner: object, rule, element };
                 self.loading.relative.extend(expanded.relative.into_iter().map(note));
+                self.loading.uses_platform |= expanded.uses_platform;
                 expanded.places
             }
         };
@@ -257,18 +371,18 @@ impl<T: FileTree> Process<'_, T> {
     }
 
     /// Takes what was found into the process: a file that is loaded already only gets one more name.
-    fn take(&mut self, object: usize, name: &OsStr, found: Found) -> Resolution {
+    fn take(&mut self, object: usize, name: &OsStr, found: Found, tried: Vec<Attempt>) -> Resolution {
         let (rule, path) = (found.rule, found.place.spot.path.clone());
         if let Some(&known) = self.files.get(&found.opened.parsed.stamp.id) {
             self.names.insert(name.to_owned(), known);
             self.loading.objects[known].aliases.push(found);
-            return Resolution::Opened(rule, known, path);
+            return Resolution::Opened { rule, object: known, path, tried };
         }
         let Ok(elf) = found.opened.parsed.elf.as_ref().cloned() else {
-            return Resolution::NotFound(Vec::new(), None);
+            return Resolution::NotFound { tried, note: None };
         };
         let loaded = Loaded::library(name.to_owned(), found, elf, object);
-        Resolution::Opened(rule, self.adopt(loaded), path)
+        Resolution::Opened { rule, object: self.adopt(loaded), path, tried }
     }
 
     fn adopt(&mut self, loaded: Loaded) -> usize {
@@ -282,11 +396,31 @@ impl<T: FileTree> Process<'_, T> {
         if index != PROGRAM {
             self.files.entry(loaded.opened.parsed.stamp.id).or_insert(index);
         }
-        self.listed.push(index == PROGRAM);
+        self.listed.push(false);
         self.done.push(false);
         self.loading.objects.push(loaded);
         index
     }
+
+    fn finish(mut self) -> Loading {
+        // In the namespace of an auditing object the program is only who asked for it.
+        let members: Vec<usize> = match self.order.first() {
+            Some(&PROGRAM) => (PROGRAM..self.loading.objects.len()).collect(),
+            _ => (INTERPRETER..self.loading.objects.len()).collect(),
+        };
+        let problems = versions::problems(&self.loading, &members, self.start.build);
+        problems.into_iter().for_each(|(object, problem)| self.loading.note_missing(object, problem));
+        self.loading.order = self.order;
+        self.loading
+    }
+}
+
+fn owner(loading: &Loading, object: usize) -> Owner<'_> {
+    Owner { object, origins: &loading.objects[object].origins }
+}
+
+fn hwcaps_subdirectory(level: &str) -> String {
+    format!("glibc-hwcaps/{level}")
 }
 
 fn no_default_lib(owner: &OsStr) -> String {
@@ -297,12 +431,28 @@ fn no_default_lib(owner: &OsStr) -> String {
     )
 }
 
+fn relative_element(element: &OsStr) -> String {
+    format!(
+        "which was not found; the search path element `{}` means the working directory, which is not known: give the \
+         image a working directory, or link with absolute directories or $ORIGIN",
+        crate::text::printable(element)
+    )
+}
+
 /// What became of a request.
 enum Resolution {
     /// The kernel provides it.
     Kernel,
     /// It is there already.
     Loaded(usize),
-    Opened(Rule, usize, PathBuf),
-    NotFound(Vec<Attempt>, Option<String>),
+    Opened {
+        rule: Rule,
+        object: usize,
+        path: PathBuf,
+        tried: Vec<Attempt>,
+    },
+    NotFound {
+        tried: Vec<Attempt>,
+        note: Option<String>,
+    },
 }

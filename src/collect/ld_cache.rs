@@ -1,8 +1,10 @@
 //! `ld.so.cache`: looked up as the loader does, and written for an image (`sysdeps/generic/dl-cache.h` in glibc).
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::search::Variants;
 use crate::analyze::{ByteOrder, Machine, glibc};
 
 const OLD_MAGIC: &[u8] = b"ld.so-1.7.0";
@@ -29,6 +31,20 @@ struct Entry {
     hwcap: u64,
 }
 
+/// Set where the low half of `hwcap` is a number in the list of glibc-hwcaps subdirectories.
+const NAMED_HWCAP: u64 = 1 << 62;
+const EXTENSION_MAGIC: u32 = 0xeaa4_2174;
+const TAG_GLIBC_HWCAPS: u32 = 1;
+
+/// A library as a cache lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Listed<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) path: &'a [u8],
+    /// The glibc-hwcaps level that a CPU must have for it.
+    pub(crate) level: Option<&'a str>,
+}
+
 impl LdCache {
     /// `None` for what the loader would take for no cache, and ignore.
     pub(crate) fn parse(bytes: Vec<u8>, byte_order: ByteOrder) -> Option<LdCache> {
@@ -40,14 +56,59 @@ impl LdCache {
         (fits && (declared == 0 || declared == expected)).then_some(LdCache { bytes, start, entries, byte_order })
     }
 
-    /// The path that the loader of `machine` takes for `name`, with no hwcaps subdirectory.
-    pub(crate) fn lookup(&self, name: &[u8], machine: Machine) -> Option<&[u8]> {
+    /// The path that the loader of `machine` takes for `name`, and the subdirectory for some CPUs that it is in.
+    pub(crate) fn lookup(&self, name: &[u8], machine: Machine, variants: &Variants) -> Option<(&[u8], Option<String>)> {
         let equal = self.equal_range(name);
         glibc::cache_flags(machine).iter().find_map(|&flags| {
-            let counts = |entry: &Entry| entry.flags == flags && entry.hwcap == 0;
-            let mut entries = equal.clone().filter_map(|index| self.entry(index)).filter(counts);
-            entries.find_map(|entry| self.string(entry.value))
+            let counts = |entry: &Entry| entry.flags == flags;
+            let entries = equal.clone().filter_map(|index| self.entry(index)).filter(counts);
+            let ranked = entries.filter_map(|entry| Some((self.rank(&entry, variants)?, entry)));
+            // Of equal ones the first counts.
+            let (rank, entry) = ranked.min_by_key(|(rank, _)| *rank)?;
+            let variant = || variants.subdirectories.get(rank).cloned().unwrap_or_else(|| "hwcap".to_owned());
+            Some((self.string(entry.value)?, (entry.hwcap != 0).then(variant)))
         })
+    }
+
+    /// How good an entry is, the best having 0; `None` where it does not count.
+    fn rank(&self, entry: &Entry, variants: &Variants) -> Option<usize> {
+        let known = variants.subdirectories.len();
+        match entry.hwcap {
+            0 => variants.plain.then_some(known),
+            named if named & NAMED_HWCAP != 0 => {
+                let level = self.level(named as u32)?;
+                let is_level =
+                    |name: &String| name.strip_prefix("glibc-hwcaps/").is_some_and(|name| name.as_bytes() == level);
+                variants.subdirectories.iter().position(is_level)
+            }
+            // What its bits mean depends on the machine, so it counts where nothing else does.
+            _ => (!variants.plain).then_some(known),
+        }
+    }
+
+    /// The name of the glibc-hwcaps subdirectory with this number.
+    fn level(&self, number: u32) -> Option<&[u8]> {
+        let (offset, size) = self.hwcaps_section()?;
+        let at = (number as usize).checked_mul(4).filter(|at| *at < size)?;
+        let string = self.number_at(offset.checked_add(at)?)? as usize;
+        self.string_at(string)
+    }
+
+    /// Where the list of subdirectories is: an extension behind the strings, all of which counts from the file's start.
+    fn hwcaps_section(&self) -> Option<(usize, usize)> {
+        let extension = self.number_at(self.start + 32).filter(|&offset| offset != 0)? as usize;
+        let word = |number: usize| self.number_at(extension.checked_add(number.checked_mul(4)?)?);
+        if word(0)? != EXTENSION_MAGIC {
+            return None;
+        }
+        let sections = (0..(word(1)? as usize).min(16)).map(|section| 2 + section * 4);
+        let mut hwcaps = sections.filter(|&section| word(section) == Some(TAG_GLIBC_HWCAPS));
+        let section = hwcaps.next()?;
+        Some((word(section + 2)? as usize, word(section + 3)? as usize))
+    }
+
+    fn number_at(&self, at: usize) -> Option<u32> {
+        number(&self.bytes, at, self.byte_order)
     }
 
     /// The entries whose key equals `name`: a binary search, as the loader does it.
@@ -82,7 +143,11 @@ impl LdCache {
     }
 
     fn string(&self, offset: usize) -> Option<&[u8]> {
-        let rest = self.bytes.get(self.start.checked_add(offset)?..)?;
+        self.string_at(self.start.checked_add(offset)?)
+    }
+
+    fn string_at(&self, at: usize) -> Option<&[u8]> {
+        let rest = self.bytes.get(at..)?;
         Some(&rest[..memchr::memchr(0, rest)?])
     }
 }
@@ -140,39 +205,84 @@ fn take_number(text: &mut &[u8]) -> i32 {
     digits.iter().fold(0i32, |value, digit| value.wrapping_mul(10).wrapping_add(i32::from(digit - b'0')))
 }
 
-/// A cache with just these libraries, `(name, path)`, in the current format.
-pub(crate) fn write(libraries: &[(&[u8], &[u8])], machine: Machine) -> Vec<u8> {
+/// A cache with just these libraries, in the current format.
+pub(crate) fn write(libraries: &[Listed<'_>], machine: Machine) -> Vec<u8> {
     let mut sorted = libraries.to_vec();
-    sorted.sort_by(|a, b| compare(b.0, a.0).then_with(|| b.cmp(a)));
+    sorted.sort_by(|a, b| compare(b.name, a.name).then_with(|| b.cmp(a)));
     sorted.dedup();
-    let mut writer = CacheWriter { machine, table: Vec::new(), strings: Vec::new() };
-    let base = HEADER + sorted.len() * ENTRY;
-    sorted.iter().for_each(|(name, path)| writer.entry(base, name, path));
-    writer.finish(sorted.len())
+    let levels: BTreeSet<&str> = sorted.iter().filter_map(|library| library.level).collect();
+    let writer = CacheWriter {
+        machine,
+        levels: levels.into_iter().collect(),
+        strings_at: HEADER + sorted.len() * ENTRY,
+        table: Vec::new(),
+        strings: Vec::new(),
+    };
+    writer.write(&sorted)
 }
 
-struct CacheWriter {
+struct CacheWriter<'a> {
     machine: Machine,
+    /// In bytewise order, as the loader takes them for granted.
+    levels: Vec<&'a str>,
+    strings_at: usize,
     table: Vec<u8>,
     strings: Vec<u8>,
 }
 
-impl CacheWriter {
-    fn entry(&mut self, base: usize, name: &[u8], path: &[u8]) {
-        let flags = glibc::cache_flags(self.machine)[0].cast_unsigned();
-        let key = self.string(base, name);
-        let value = self.string(base, path);
-        // osversion and both halves of hwcap are zero.
-        for word in [flags, key, value, 0, 0, 0] {
-            self.table.extend(self.word(word));
+impl CacheWriter<'_> {
+    fn write(mut self, libraries: &[Listed<'_>]) -> Vec<u8> {
+        libraries.iter().for_each(|library| self.entry(library));
+        let names: Vec<u32> = self.levels.clone().iter().map(|level| self.string(level.as_bytes())).collect();
+        let extension = (self.strings_at + self.strings.len()).next_multiple_of(4);
+        let mut cache = MAGIC.to_vec();
+        cache.extend(self.length(libraries.len()));
+        cache.extend(self.length(self.strings.len()));
+        let order = if self.machine.byte_order == ByteOrder::Little { 2 } else { 3 };
+        cache.extend([order, 0, 0, 0]);
+        cache.extend(self.length(if names.is_empty() { 0 } else { extension }));
+        cache.resize(HEADER, 0);
+        cache.extend(&self.table);
+        cache.extend(&self.strings);
+        if !names.is_empty() {
+            cache.resize(extension, 0);
+            cache.extend(self.extension(extension, &names));
         }
+        cache
     }
 
-    fn string(&mut self, base: usize, string: &[u8]) -> u32 {
-        let at = base + self.strings.len();
+    fn entry(&mut self, library: &Listed<'_>) {
+        let flags = glibc::cache_flags(self.machine)[0].cast_unsigned();
+        let (key, value) = (self.string(library.name), self.string(library.path));
+        let level = library.level.and_then(|level| self.levels.iter().position(|known| *known == level));
+        let hwcap = level.map_or(0, |number| NAMED_HWCAP | number as u64);
+        // osversion is zero.
+        let mut entry: Vec<u8> = [flags, key, value, 0].iter().flat_map(|&word| self.word(word)).collect();
+        entry.extend(match self.machine.byte_order {
+            ByteOrder::Little => hwcap.to_le_bytes(),
+            ByteOrder::Big => hwcap.to_be_bytes(),
+        });
+        self.table.extend(entry);
+    }
+
+    /// One section: the offsets of the names of the levels.
+    fn extension(&self, at: usize, names: &[u32]) -> Vec<u8> {
+        const SECTION: usize = 24;
+        let offset = u32::try_from(at + SECTION).unwrap_or(u32::MAX);
+        let size = u32::try_from(names.len() * 4).unwrap_or(u32::MAX);
+        let words = [EXTENSION_MAGIC, 1, TAG_GLIBC_HWCAPS, 0, offset, size];
+        words.iter().chain(names).flat_map(|&word| self.word(word)).collect()
+    }
+
+    fn string(&mut self, string: &[u8]) -> u32 {
+        let at = self.strings_at + self.strings.len();
         self.strings.extend_from_slice(string);
         self.strings.push(0);
         u32::try_from(at).unwrap_or(u32::MAX)
+    }
+
+    fn length(&self, length: usize) -> [u8; 4] {
+        self.word(u32::try_from(length).unwrap_or(u32::MAX))
     }
 
     fn word(&self, word: u32) -> [u8; 4] {
@@ -181,24 +291,11 @@ impl CacheWriter {
             ByteOrder::Big => word.to_be_bytes(),
         }
     }
-
-    fn finish(self, entries: usize) -> Vec<u8> {
-        let order = if self.machine.byte_order == ByteOrder::Little { 2 } else { 3 };
-        let length = |n: usize| self.word(u32::try_from(n).unwrap_or(u32::MAX));
-        let mut cache = MAGIC.to_vec();
-        cache.extend(length(entries));
-        cache.extend(length(self.strings.len()));
-        cache.push(order);
-        cache.resize(HEADER, 0);
-        cache.extend(&self.table);
-        cache.extend(&self.strings);
-        cache
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{LdCache, compare, write};
+    use super::{LdCache, Listed, Variants, compare, write};
     use crate::analyze::{ByteOrder, Class, Machine};
     use std::cmp::Ordering;
 
@@ -213,12 +310,36 @@ mod tests {
         for (code, class, byte_order) in MACHINES {
             let machine = Machine { code, class, byte_order, flags: 0 };
             let libraries: Vec<_> = (0..40).map(|n| (format!("libx{n}.so.{}", n % 7), format!("/d{n}/f"))).collect();
-            let pairs: Vec<_> = libraries.iter().map(|(n, p)| (n.as_bytes(), p.as_bytes())).collect();
-            let cache = LdCache::parse(write(&pairs, machine), byte_order).unwrap();
+            let listed: Vec<_> = libraries.iter().map(|(name, path)| plain(name, path)).collect();
+            let cache = LdCache::parse(write(&listed, machine), byte_order).unwrap();
             for (name, path) in &libraries {
-                assert_eq!(cache.lookup(name.as_bytes(), machine), Some(path.as_bytes()));
+                assert_eq!(path_of(&cache, name, machine, &[]).as_deref(), Some(path.as_str()));
             }
-            assert_eq!(cache.lookup(b"liby.so", machine), None);
+            assert_eq!(path_of(&cache, "liby.so", machine, &[]), None);
+        }
+    }
+
+    fn plain<'a>(name: &'a str, path: &'a str) -> Listed<'a> {
+        Listed { name: name.as_bytes(), path: path.as_bytes(), level: None }
+    }
+
+    fn path_of(cache: &LdCache, name: &str, machine: Machine, levels: &[&str]) -> Option<String> {
+        let subdirectories = levels.iter().map(|level| format!("glibc-hwcaps/{level}")).collect();
+        let variants = Variants { subdirectories, plain: true };
+        let (path, _) = cache.lookup(name.as_bytes(), machine, &variants)?;
+        Some(String::from_utf8(path.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn the_best_level_that_the_cpu_has_is_taken() {
+        for (code, class, byte_order) in MACHINES {
+            let machine = Machine { code, class, byte_order, flags: 0 };
+            let variant = |path, level| Listed { level: Some(level), ..plain("libx.so", path) };
+            let listed = [plain("libx.so", "/base"), variant("/three", "v3"), variant("/two", "v2")];
+            let cache = LdCache::parse(write(&listed, machine), byte_order).unwrap();
+            assert_eq!(path_of(&cache, "libx.so", machine, &[]).as_deref(), Some("/base"));
+            assert_eq!(path_of(&cache, "libx.so", machine, &["v2"]).as_deref(), Some("/two"));
+            assert_eq!(path_of(&cache, "libx.so", machine, &["v4", "v3", "v2"]).as_deref(), Some("/three"));
         }
     }
 
@@ -233,10 +354,10 @@ mod tests {
     #[test]
     fn damaged_caches_are_no_caches() {
         let machine = Machine { code: 62, class: Class::Elf64, byte_order: ByteOrder::Little, flags: 0 };
-        let good = write(&[(b"libx.so", b"/x")], machine);
+        let good = write(&[plain("libx.so", "/x")], machine);
         for end in 0..good.len() {
             if let Some(cache) = LdCache::parse(good[..end].to_vec(), ByteOrder::Little) {
-                assert_eq!(cache.lookup(b"libx.so", machine), None);
+                assert_eq!(path_of(&cache, "libx.so", machine, &[]), None);
             }
         }
         assert!(LdCache::parse(good, ByteOrder::Big).is_none());

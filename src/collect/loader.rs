@@ -34,6 +34,9 @@ impl Libc {
 /// Bytes of the read-only parts of a loader that are looked at. The largest known has under 1 MiB.
 const MAX_PARTS: u64 = 8 << 20;
 
+/// Of loaders from 2.33 on.
+const HWCAPS: &[u8] = b"glibc-hwcaps";
+
 /// What the strings of a loader's binary tell, whatever its path is.
 #[derive(Clone, Debug)]
 pub(crate) struct LoaderText {
@@ -41,6 +44,9 @@ pub(crate) struct LoaderText {
     directories: Option<Vec<PathBuf>>,
     cache: PathBuf,
     path_file: Option<OsString>,
+    has_hwcaps: bool,
+    has_legacy_hwcaps: bool,
+    wants_relr_marker: bool,
 }
 
 impl LoaderText {
@@ -57,6 +63,10 @@ impl LoaderText {
             directories: builtin_directories(parts),
             cache: cache_path(parts),
             path_file: musl::path_file_name(parts),
+            has_hwcaps: holds(HWCAPS),
+            // The list of options that says so came with glibc-hwcaps.
+            has_legacy_hwcaps: !holds(HWCAPS) || holds(b"Legacy HWCAP subdirectories"),
+            wants_relr_marker: holds(b"DT_RELR without GLIBC_ABI_DT_RELR dependency"),
         }
     }
 
@@ -141,6 +151,12 @@ pub(crate) struct GlibcBuild {
     pub(crate) cache: PathBuf,
     /// What `$LIB` stands for.
     pub(crate) lib: Vec<u8>,
+    /// Whether it searches `glibc-hwcaps` subdirectories: from 2.33 on.
+    pub(crate) has_hwcaps: bool,
+    /// Whether it searches the older subdirectories for some CPUs: up to 2.36.
+    pub(crate) has_legacy_hwcaps: bool,
+    /// Whether it refuses objects that have `DT_RELR` and do not say so by a version: from 2.36 on.
+    pub(crate) wants_relr_marker: bool,
 }
 
 impl GlibcBuild {
@@ -149,7 +165,14 @@ impl GlibcBuild {
             let fallback = glibc::builtin_directories(machine);
             fallback.iter().map(PathBuf::from).collect()
         });
-        GlibcBuild { lib: lib_token(&directories), cache: text.cache.clone(), directories }
+        GlibcBuild {
+            lib: lib_token(&directories),
+            cache: text.cache.clone(),
+            directories,
+            has_hwcaps: text.has_hwcaps,
+            has_legacy_hwcaps: text.has_legacy_hwcaps,
+            wants_relr_marker: text.wants_relr_marker,
+        }
     }
 
     /// Debian and Ubuntu build with `lib/<triplet>`, and patch the loader to test the machine before the byte order.

@@ -10,8 +10,8 @@ use rustix::io::Errno;
 
 use super::expand::RELATIVE_NAME;
 use super::files::{Files, Opened, Spot};
-use super::process::{INTERPRETER, Loaded, Loading, PROGRAM, RelativeElement, Requested};
-use super::search::{Anchor, FileTree, Found, Place, Tried};
+use super::process::{INTERPRETER, Ignored, Loaded, Loading, NotFound, PROGRAM, RelativeElement, Requested};
+use super::search::{Anchor, FileTree, Found, Place};
 use super::setting::Setting;
 use crate::analyze::{DependencyKind, Machine};
 use crate::root::{Fault, FileId};
@@ -96,7 +96,12 @@ pub(crate) struct Start<'t, T> {
 
 /// Loads `program` and all that it needs. The interpreter is the C library itself.
 pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpreter: Loaded) -> Loading {
-    let system = start.directories.iter().filter(|path| path.is_absolute()).cloned().map(Place::fixed).collect();
+    let system = start
+        .directories
+        .iter()
+        .filter_map(|path| start.setting.absolute(path.as_os_str()))
+        .map(Place::fixed)
+        .collect();
     let mut process = Process {
         start,
         machine: program.elf.machine(),
@@ -138,33 +143,62 @@ enum Ended {
 
 impl<T: FileTree> Process<'_, T> {
     fn run(&mut self) {
+        let setting = self.start.setting;
+        setting.preload.iter().for_each(|name| self.preload(name));
         let mut at = 0;
         while let Some(&object) = self.loading.order.get(at) {
             let elf = self.loading.objects[object].elf.clone();
-            elf.needed().for_each(|name| self.request(object, name));
+            let dependencies = elf.dependencies().iter().enumerate();
+            let needed = dependencies.filter(|(_, dependency)| dependency.kind() == DependencyKind::Needed);
+            needed.for_each(|(entry, dependency)| self.request(object, entry, dependency.name()));
             at += 1;
         }
     }
 
-    fn request(&mut self, object: usize, name: &OsStr) {
+    /// `LD_PRELOAD`: what cannot be loaded is passed over.
+    fn preload(&mut self, name: &OsStr) {
+        let mut tried = Vec::new();
+        if self.known(name).is_some() {
+            return;
+        }
+        match self.find(PROGRAM, name, &mut tried) {
+            Some(found) => {
+                self.take(PROGRAM, name, found);
+            }
+            None => {
+                let name = name.to_owned();
+                let missing =
+                    NotFound { name: name.clone(), version: None, needed_by: vec![PROGRAM], tried, note: None };
+                self.loading.ignored.push(Ignored { name, asked_by: "LD_PRELOAD", not_found: vec![missing] });
+            }
+        }
+    }
+
+    fn request(&mut self, object: usize, entry: usize, name: &OsStr) {
+        let mut tried = Vec::new();
         let (rule, target, opened) = match self.known(name) {
             Some(known) => (Rule::Loaded, Some(known), None),
-            None => match self.find(object, name, &mut ()) {
+            None => match self.find(object, name, &mut tried) {
                 Some(found) => {
                     let (rule, path) = (found.rule, found.place.spot.path.clone());
                     (rule, self.take(object, name, found), Some(path))
                 }
                 None => {
-                    let mut tried: Vec<Attempt> = Vec::new();
-                    self.find(object, name, &mut tried);
-                    let note = (is_path(name) && !name.as_bytes().starts_with(b"/")).then(|| RELATIVE_NAME.to_owned());
-                    self.loading.note_missing(object, name, tried, note);
+                    self.note_missing(object, name, std::mem::take(&mut tried));
                     (Rule::Default, None, None)
                 }
             },
         };
-        let requested = Requested { name: name.to_owned(), kind: DependencyKind::Needed, rule, object: target, opened };
+        let kind = DependencyKind::Needed;
+        let requested = Requested { entry, name: name.to_owned(), kind, rule, object: target, opened, tried };
         self.loading.objects[object].requests.push(requested);
+    }
+
+    fn note_missing(&mut self, object: usize, name: &OsStr, tried: Vec<Attempt>) {
+        let is_relative = is_path(name) && !name.as_bytes().starts_with(b"/");
+        let note = (is_relative && tried.is_empty()).then(|| RELATIVE_NAME.to_owned());
+        let missing = NotFound { name: name.to_owned(), version: None, needed_by: Vec::new(), tried, note };
+        self.loading.note_missing(object, missing);
     }
 
     /// The loader is the C library under all its names; and what a search found answers to its base name.
@@ -175,11 +209,10 @@ impl<T: FileTree> Process<'_, T> {
         self.short_names.get(name).copied()
     }
 
-    fn find(&mut self, object: usize, name: &OsStr, tried: &mut dyn Tried) -> Option<Found> {
+    fn find(&mut self, object: usize, name: &OsStr, tried: &mut Vec<Attempt>) -> Option<Found> {
         if is_path(name) {
-            let place = Place::fixed(PathBuf::from(name));
-            // Relative to the working directory, which an image does not fix.
-            return match place.spot.path.is_absolute().then(|| self.try_place(place, Rule::Path, tried))? {
+            let place = self.start.setting.absolute(name).map(Place::fixed)?;
+            return match self.try_place(place, Rule::Path, tried) {
                 Ended::Found(found) => Some(found),
                 Ended::GoOn | Ended::Stop => None,
             };
@@ -215,21 +248,27 @@ impl<T: FileTree> Process<'_, T> {
         if let Some(known) = self.run_paths.get(&object) {
             return Some((rule, known.clone()));
         }
-        let (places, relative) = expand(&owner.origins, object, list);
-        let note = |element| RelativeElement { owner: object, rule, element };
-        self.loading.relative.extend(relative.into_iter().map(note));
+        let is_void = self.start.setting.is_secure && object == PROGRAM && list.as_bytes().contains(&b'$');
+        // A program that gains rights does not know where it is, but its libraries do.
+        let (mut places, relative) = if is_void { Default::default() } else { expand(&owner.origins, object, list) };
+        for element in relative {
+            match self.start.setting.absolute(&element) {
+                Some(path) => places.push(Place::fixed(path)),
+                None => self.loading.relative.push(RelativeElement { owner: object, rule, element }),
+            }
+        }
         let places: Rc<[Place]> = places.into();
         self.run_paths.insert(object, places.clone());
         Some((rule, places))
     }
 
-    fn try_place(&self, place: Place, rule: Rule, tried: &mut dyn Tried) -> Ended {
+    fn try_place(&self, place: Place, rule: Rule, tried: &mut Vec<Attempt>) -> Ended {
         let (refusal, end) = match self.probe(&place.spot) {
-            Outcome::Found(opened) => return Ended::Found(Found { place, rule, opened }),
+            Outcome::Found(opened) => return Ended::Found(Found::plain(place, rule, opened)),
             Outcome::Skip(refusal) => (refusal, Ended::GoOn),
             Outcome::Stop(refusal) => (refusal, Ended::Stop),
         };
-        tried.add(place.spot.path, rule, None, refusal);
+        tried.push(Attempt { path: place.spot.path, rule, owner: None, refusal });
         end
     }
 

@@ -132,22 +132,21 @@ impl Planner<'_, '_> {
 
     fn place_object(&mut self, index: usize) -> Result<(), Fault> {
         let object = &self.objects[index];
-        self.layout.paths[index] = self.image_path(&object.place, &object.name);
-        if let Some(directory) = self.place(index, &object.place, &object.name, &object.opened.walk)? {
+        self.layout.paths[index] = self.image_path(&object.place);
+        if let Some(directory) = self.place(index, &object.place, &object.opened.walk)? {
             self.moved.insert(index, directory);
         }
         for alias in &object.aliases {
-            let name = alias.place.spot.path.file_name().unwrap_or(&object.name);
-            self.place(index, &alias.place, name, &alias.opened.walk)?;
+            self.place(index, &alias.place, &alias.opened.walk)?;
         }
         Ok(())
     }
 
     /// The path by which the image's loader opens it.
-    fn image_path(&self, place: &Place, name: &OsStr) -> PathBuf {
+    fn image_path(&self, place: &Place) -> PathBuf {
         match &place.anchor {
             Anchor::Fixed => place.spot.path.clone(),
-            Anchor::Caller => self.builtin.join(name),
+            Anchor::Caller { below } => self.builtin.join(below),
             Anchor::Origin { owner, suffix } => {
                 let directory = parent(&self.layout.paths[*owner]);
                 let mut path = match directory == Path::new("/") {
@@ -161,15 +160,9 @@ impl Planner<'_, '_> {
     }
 
     /// Puts one path of an object into the image; answers the directory where that differs from this machine.
-    fn place(
-        &mut self,
-        object: usize,
-        place: &Place,
-        name: &OsStr,
-        walk: &Walk,
-    ) -> Result<Option<RealDirectory>, Fault> {
+    fn place(&mut self, object: usize, place: &Place, walk: &Walk) -> Result<Option<RealDirectory>, Fault> {
         match &place.anchor {
-            Anchor::Caller => Ok(Some(self.place_in_builtin(object, name))),
+            Anchor::Caller { below } => Ok(Some(self.place_in_builtin(object, Path::new(below)))),
             Anchor::Origin { owner, suffix } if self.moved.contains_key(owner) => {
                 let from = self.moved[owner].clone();
                 self.place_relative(object, &place.spot, Path::new(suffix), from).map(Some)
@@ -190,7 +183,7 @@ impl Planner<'_, '_> {
         }));
     }
 
-    fn place_in_builtin(&mut self, object: usize, name: &OsStr) -> RealDirectory {
+    fn place_in_builtin(&mut self, object: usize, below: &Path) -> RealDirectory {
         let directory = match self.files.walker(World::Root).directory(&self.builtin) {
             Ok(walk) => {
                 self.cross(&walk);
@@ -198,7 +191,9 @@ impl Planner<'_, '_> {
             }
             Err(_) => self.builtin.clone(),
         };
-        self.layout.items.push(Item::File { at: directory.join(name), object });
+        let at = directory.join(below);
+        let directory = parent(&at).to_owned();
+        self.layout.items.push(Item::File { at, object });
         directory
     }
 

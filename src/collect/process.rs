@@ -1,7 +1,8 @@
 //! A process as its loader builds it, whichever libc's: the objects in memory, and what each of them asked for.
 
 use std::cell::OnceCell;
-use std::ffi::{OsStr, OsString};
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use super::files::{Opened, Spot};
 use super::search::{Found, Place};
 use crate::analyze::{DependencyKind, Elf};
+use crate::root::FileId;
 use crate::trace::{Attempt, Rule};
 
 /// The number of the program among the objects of a process.
@@ -17,13 +19,17 @@ pub(crate) const PROGRAM: usize = 0;
 pub(crate) const INTERPRETER: usize = 1;
 
 /// An object of the process, and how it came there.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     /// The name by which it was asked for first.
     pub(crate) name: OsString,
     pub(crate) place: Place,
     pub(crate) rule: Rule,
     pub(crate) opened: Opened,
+    /// The subdirectory for some CPUs in which it was found.
+    pub(crate) variant: Option<String>,
+    /// Whether nothing was found for other CPUs.
+    pub(crate) is_only_variant: bool,
     pub(crate) elf: Arc<Elf>,
     /// Where `$ORIGIN` of this object is.
     pub(crate) origins: Vec<Spot>,
@@ -37,8 +43,10 @@ pub(crate) struct Loaded {
 }
 
 /// One entry of an object's dynamic section, and what became of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Requested {
+    /// Which of the object's entries it is: first those that name dependencies, then those that name auditing objects.
+    pub(crate) entry: usize,
     pub(crate) name: OsString,
     pub(crate) kind: DependencyKind,
     pub(crate) rule: Rule,
@@ -46,15 +54,28 @@ pub(crate) struct Requested {
     pub(crate) object: Option<usize>,
     /// The path that was opened for it; `None` where nothing was.
     pub(crate) opened: Option<PathBuf>,
+    /// What was tried before.
+    pub(crate) tried: Vec<Attempt>,
 }
 
-/// A name that nothing was found for.
-#[derive(Debug)]
+/// A name, or a version of what answers to a name, that was not found.
+#[derive(Clone, Debug)]
 pub(crate) struct NotFound {
     pub(crate) name: OsString,
+    pub(crate) version: Option<OsString>,
     pub(crate) needed_by: Vec<usize>,
     pub(crate) tried: Vec<Attempt>,
     pub(crate) note: Option<String>,
+}
+
+/// Something that the loader goes without, and says so: a preloaded or auditing object that cannot be loaded.
+#[derive(Clone, Debug)]
+pub(crate) struct Ignored {
+    pub(crate) name: OsString,
+    /// Who asks for it: `LD_PRELOAD`, or a tag of the program.
+    pub(crate) asked_by: &'static str,
+    /// What of it is missing.
+    pub(crate) not_found: Vec<NotFound>,
 }
 
 /// A search path element that means the working directory of the process.
@@ -74,6 +95,9 @@ pub(crate) struct Loading {
     pub(crate) order: Vec<usize>,
     pub(crate) not_found: Vec<NotFound>,
     pub(crate) relative: Vec<RelativeElement>,
+    pub(crate) ignored: Vec<Ignored>,
+    /// Whether a string was used that depends on the CPU.
+    pub(crate) uses_platform: bool,
 }
 
 impl Loaded {
@@ -83,6 +107,8 @@ impl Loaded {
             place: found.place,
             rule: found.rule,
             opened: found.opened,
+            variant: found.variant,
+            is_only_variant: found.is_only_variant,
             elf,
             origins,
             loader: None,
@@ -104,15 +130,25 @@ impl Loaded {
 
 impl Loading {
     /// Takes down that nothing was found for a name. One name may be asked for from several objects.
-    pub(crate) fn note_missing(&mut self, object: usize, name: &OsStr, tried: Vec<Attempt>, note: Option<String>) {
-        match self.not_found.iter_mut().find(|known| known.name == name) {
+    pub(crate) fn note_missing(&mut self, object: usize, not_found: NotFound) {
+        let is_same = |known: &&mut NotFound| (&known.name, &known.version) == (&not_found.name, &not_found.version);
+        match self.not_found.iter_mut().find(is_same) {
             Some(known) => {
-                known.needed_by.push(object);
-                let new = tried.into_iter().filter(|attempt| !known.tried.contains(attempt));
+                if !known.needed_by.contains(&object) {
+                    known.needed_by.push(object);
+                }
+                let new = not_found.tried.into_iter().filter(|attempt| !known.tried.contains(attempt));
                 let new: Vec<Attempt> = new.collect();
                 known.tried.extend(new);
             }
-            None => self.not_found.push(NotFound { name: name.to_owned(), needed_by: vec![object], tried, note }),
+            None => self.not_found.push(NotFound { needed_by: vec![object], ..not_found }),
         }
+    }
+
+    /// The file of each object, and which one it is.
+    pub(crate) fn files(&self) -> HashMap<FileId, usize> {
+        let files = self.objects.iter().enumerate().map(|(index, object)| (object.opened.parsed.stamp.id, index));
+        // Of a file that is loaded twice the first counts.
+        files.rev().collect()
     }
 }

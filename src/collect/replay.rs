@@ -1,16 +1,20 @@
 //! The same process once more, on another file tree: the loader's rules over what an image holds.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::closure::Object;
-use super::files::{Opened, Parsed, Spot, World};
+use super::files::{Parsed, Spot, World};
+use super::findings;
+use super::ld_cache::LdCache;
 use super::load;
 use super::loader::LoaderBuild;
-use super::process::{INTERPRETER, Loaded, Loading, NotFound};
+use super::process::{Loaded, Loading, NotFound};
 use super::search::{FileTree, Found, Place};
 use super::setting::Setting;
 use crate::error::Cause;
+use crate::finding::Finding;
 use crate::root::{FileId, Stamp};
 use crate::trace::{Missing, Rule};
 
@@ -28,13 +32,17 @@ pub(crate) struct ReplayStart<'a, T> {
 /// What the loader would do in the tree.
 #[derive(Default)]
 pub(crate) struct Replay {
-    /// The libraries in load order, the interpreter left out.
-    pub(crate) objects: Vec<Replayed>,
+    pub(crate) answers: Vec<Answered>,
     pub(crate) missing: Vec<Missing>,
+    /// What it would go without, and say so.
+    pub(crate) ignored: Vec<Finding>,
 }
 
-/// A library that the tree's loader would load.
-pub(crate) struct Replayed {
+/// What the tree's loader would load for one entry of an object's dynamic section.
+pub(crate) struct Answered {
+    pub(crate) by: FileId,
+    pub(crate) entry: usize,
+    pub(crate) name: OsString,
     pub(crate) path: PathBuf,
     pub(crate) id: FileId,
 }
@@ -42,13 +50,27 @@ pub(crate) struct Replayed {
 /// Runs the loader's rules over a tree. The program and its interpreter must be in it.
 pub(crate) fn replay<T: FileTree>(start: &ReplayStart<'_, T>) -> Replay {
     let Some(loading) = run(start) else { return Replay::default() };
-    let libraries = loading.order.iter().filter(|&&index| index > INTERPRETER).map(|&index| &loading.objects[index]);
-    let replayed =
-        |loaded: &Loaded| Replayed { path: loaded.place.spot.path.clone(), id: loaded.opened.parsed.stamp.id };
     Replay {
-        objects: libraries.map(replayed).collect(),
+        answers: answers(&loading.objects),
         missing: loading.not_found.iter().map(|missing| in_words(missing, &loading.objects)).collect(),
+        ignored: loading.ignored.iter().map(|ignored| findings::ignored_object(ignored, start.program)).collect(),
     }
+}
+
+fn answers(objects: &[Loaded]) -> Vec<Answered> {
+    let of = |object: &Loaded| {
+        let by = object.opened.parsed.stamp.id;
+        let answered = object.requests.iter().filter_map(|request| Some((request, &objects[request.object?])));
+        let answers = answered.map(|(request, target)| Answered {
+            by,
+            entry: request.entry,
+            name: request.name.clone(),
+            path: target.place.spot.path.clone(),
+            id: target.opened.parsed.stamp.id,
+        });
+        answers.collect::<Vec<_>>()
+    };
+    objects.iter().flat_map(of).collect()
 }
 
 fn run<T: FileTree>(start: &ReplayStart<'_, T>) -> Option<Loading> {
@@ -59,20 +81,21 @@ fn run<T: FileTree>(start: &ReplayStart<'_, T>) -> Option<Loading> {
     };
     let (elf, place, opened) = open(start.program)?;
     let interpreter = elf.interpreter()?.to_owned();
-    let found = |place, rule, opened: Opened| Found { place, rule, opened };
     let origin = opened.walk.real.parent().unwrap_or(Path::new("/")).to_owned();
     let origins = vec![Spot { world: World::Root, path: origin }];
     let name = start.program.file_name()?.to_owned();
-    let program = Loaded::new(name, found(place, Rule::Requested, opened), elf, origins);
+    let program = Loaded::new(name, Found::plain(place, Rule::Requested, opened), elf, origins);
     let (elf, place, opened) = open(Path::new(&interpreter))?;
-    let interpreter = Loaded::new(interpreter, found(place, Rule::Interpreter, opened), elf, Vec::new());
-    Some(load(start.tree, start.build, start.cache.map(<[u8]>::to_vec), start.setting, program, interpreter))
+    let interpreter = Loaded::new(interpreter, Found::plain(place, Rule::Interpreter, opened), elf, Vec::new());
+    let cache = start.cache.and_then(|bytes| LdCache::parse(bytes.to_vec(), program.elf.byte_order()));
+    Some(load(start.tree, start.build, cache.as_ref(), start.setting, program, interpreter))
 }
 
 fn in_words(not_found: &NotFound, objects: &[Loaded]) -> Missing {
     let first = &objects[not_found.needed_by[0]];
     Missing {
         name: not_found.name.clone(),
+        version: not_found.version.clone(),
         program: objects[0].name.clone(),
         needed_by: not_found.needed_by.iter().map(|&index| objects[index].place.spot.path.clone()).collect(),
         via: (not_found.needed_by[0] != 0).then(|| first.name.clone()),

@@ -1,5 +1,6 @@
 //! Where glibc's loader looks for one name, and what it makes of what it finds there (ld.so(8), `elf/dl-load.c`).
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -27,8 +28,8 @@ pub(crate) enum Anchor {
     Fixed,
     /// On the `$ORIGIN` of an object: the image has it at the same place relative to that object.
     Origin { owner: usize, suffix: OsString },
-    /// On a directory that only the caller knows: the image has it in a builtin directory.
-    Caller,
+    /// On a directory that only the caller knows: the image has it in a builtin directory, as far below as it is here.
+    Caller { below: OsString },
 }
 
 /// A directory to look in, or with a name, a path to open.
@@ -47,7 +48,9 @@ impl Place {
     pub(crate) fn file(&self, name: &OsStr) -> Place {
         let anchor = match &self.anchor {
             Anchor::Origin { owner, suffix } => Anchor::Origin { owner: *owner, suffix: join(suffix, name) },
-            other => other.clone(),
+            Anchor::Caller { below } if below.is_empty() => Anchor::Caller { below: name.to_owned() },
+            Anchor::Caller { below } => Anchor::Caller { below: join(below, name) },
+            Anchor::Fixed => Anchor::Fixed,
         };
         Place { spot: Spot { world: self.spot.world, path: self.path(name) }, anchor }
     }
@@ -68,11 +71,22 @@ fn join(directory: &OsStr, name: &OsStr) -> OsString {
 }
 
 /// An object as it was found.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) place: Place,
     pub(crate) rule: Rule,
     pub(crate) opened: Opened,
+    /// The subdirectory for some CPUs in which it lies.
+    pub(crate) variant: Option<String>,
+    /// Whether nothing was found that suits all CPUs.
+    pub(crate) is_only_variant: bool,
+}
+
+impl Found {
+    /// In a directory for every CPU.
+    pub(crate) fn plain(place: Place, rule: Rule, opened: Opened) -> Found {
+        Found { place, rule, opened, variant: None, is_only_variant: false }
+    }
 }
 
 /// One list of directories of the search order.
@@ -81,6 +95,20 @@ pub(crate) struct List {
     /// Whose RPATH or RUNPATH it is.
     pub(crate) owner: Option<OsString>,
     pub(crate) places: Rc<[Place]>,
+}
+
+/// The subdirectories in which a name is looked up before the directory itself, or instead of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Variants {
+    pub(crate) subdirectories: Vec<String>,
+    /// Whether the directory itself counts.
+    pub(crate) plain: bool,
+}
+
+impl Variants {
+    fn iter(&self) -> impl Iterator<Item = Option<&str>> {
+        self.subdirectories.iter().map(|name| Some(name.as_str())).chain(self.plain.then_some(None))
+    }
 }
 
 /// What the loader makes of one candidate.
@@ -110,34 +138,50 @@ pub(crate) struct Prober<'t, T> {
 }
 
 impl<T: FileTree> Prober<'_, T> {
-    /// Tries `name` in each directory of a list.
-    pub(crate) fn try_list(&self, list: &List, name: &OsStr, tried: &mut dyn Tried) -> Ended {
+    /// Tries `name` in each directory of a list: in its subdirectories for some CPUs, and in itself.
+    pub(crate) fn try_list(&self, list: &List, name: &OsStr, variants: &Variants, tried: &mut Vec<Attempt>) -> Ended {
         for place in list.places.iter() {
-            let candidate = Spot { world: place.spot.world, path: place.path(name) };
-            let refusal = match self.probe(&candidate) {
-                Outcome::Found(opened) => {
-                    return Ended::Found(Found { place: place.file(name), rule: list.rule, opened });
+            for variant in variants.iter() {
+                let name = variant.map_or(Cow::Borrowed(name), |variant| Cow::Owned(join(OsStr::new(variant), name)));
+                if let Some(end) = self.try_candidate(list, place, &name, variant, tried) {
+                    return end;
                 }
-                Outcome::Skip(refusal) => (refusal, None),
-                Outcome::EndList(refusal) => (refusal, Some(Ended::GoOn)),
-                Outcome::Fatal(refusal) => (refusal, Some(Ended::Stop)),
-            };
-            tried.add(candidate.path, list.rule, list.owner.as_deref(), refusal.0);
-            if let Some(end) = refusal.1 {
-                return end;
             }
         }
         Ended::GoOn
     }
 
+    /// `None` where the next candidate is to be tried; [`Ended::GoOn`] where the next list is.
+    fn try_candidate(
+        &self,
+        list: &List,
+        directory: &Place,
+        name: &OsStr,
+        variant: Option<&str>,
+        tried: &mut Vec<Attempt>,
+    ) -> Option<Ended> {
+        let candidate = Spot { world: directory.spot.world, path: directory.path(name) };
+        let (refusal, end) = match self.probe(&candidate) {
+            Outcome::Found(opened) => {
+                let found = Found::plain(directory.file(name), list.rule, opened);
+                return Some(Ended::Found(Found { variant: variant.map(str::to_owned), ..found }));
+            }
+            Outcome::Skip(refusal) => (refusal, None),
+            Outcome::EndList(refusal) => (refusal, Some(Ended::GoOn)),
+            Outcome::Fatal(refusal) => (refusal, Some(Ended::Stop)),
+        };
+        tried.push(Attempt { path: candidate.path, rule: list.rule, owner: list.owner.clone(), refusal });
+        end
+    }
+
     /// Tries one path; what is no good there is no good for `rule`, and the search goes on or stops.
-    pub(crate) fn try_path(&self, place: Place, rule: Rule, tried: &mut dyn Tried) -> Ended {
+    pub(crate) fn try_path(&self, place: Place, rule: Rule, tried: &mut Vec<Attempt>) -> Ended {
         let (refusal, end) = match self.probe(&place.spot) {
-            Outcome::Found(opened) => return Ended::Found(Found { place, rule, opened }),
+            Outcome::Found(opened) => return Ended::Found(Found::plain(place, rule, opened)),
             Outcome::Skip(refusal) | Outcome::EndList(refusal) => (refusal, Ended::GoOn),
             Outcome::Fatal(refusal) => (refusal, Ended::Stop),
         };
-        tried.add(place.spot.path, rule, None, refusal);
+        tried.push(Attempt { path: place.spot.path, rule, owner: None, refusal });
         end
     }
 
@@ -193,21 +237,5 @@ impl<T: FileTree> Prober<'_, T> {
     fn end_of_list(&self, candidate: &Spot, refusal: Refusal) -> Outcome {
         let exists = candidate.path.parent().is_some_and(|parent| self.tree.is_directory(candidate.world, parent));
         if exists { Outcome::EndList(refusal) } else { Outcome::Skip(refusal) }
-    }
-}
-
-/// Takes down what was tried in vain.
-pub(crate) trait Tried {
-    fn add(&mut self, path: PathBuf, rule: Rule, owner: Option<&OsStr>, refusal: Refusal);
-}
-
-/// Most searches succeed, and nobody asks where they failed before.
-impl Tried for () {
-    fn add(&mut self, _: PathBuf, _: Rule, _: Option<&OsStr>, _: Refusal) {}
-}
-
-impl Tried for Vec<Attempt> {
-    fn add(&mut self, path: PathBuf, rule: Rule, owner: Option<&OsStr>, refusal: Refusal) {
-        self.push(Attempt { path, rule, owner: owner.map(OsStr::to_owned), refusal });
     }
 }

@@ -38,6 +38,12 @@ pub(crate) struct Search {
     /// The program's path in the image (one BINARY).
     #[arg(long, value_name = "PATH", help_heading = "What goes in")]
     install: Option<PathBuf>,
+    /// Add the variants of libraries for CPUs up to this glibc-hwcaps level, such as x86-64-v3, or for all.
+    #[arg(long, value_name = "LEVEL|all", help_heading = "What goes in")]
+    hwcaps: Option<String>,
+    /// The program's working directory, which relative search paths mean.
+    #[arg(long, value_name = "DIR", help_heading = "How it runs")]
+    pub(crate) workdir: Option<String>,
 }
 
 impl Search {
@@ -51,6 +57,12 @@ impl Search {
         }
         if let Some(path) = &self.install {
             collector.install(path);
+        }
+        if let Some(level) = &self.hwcaps {
+            collector.hwcaps(level);
+        }
+        if let Some(dir) = &self.workdir {
+            collector.workdir(dir);
         }
         collector
     }
@@ -86,9 +98,6 @@ pub(crate) struct Build {
     /// Who the program runs as.
     #[arg(long, value_name = "UID[:GID]", help_heading = "How it runs")]
     pub(crate) user: Option<String>,
-    /// The program's working directory.
-    #[arg(long, value_name = "DIR", help_heading = "How it runs")]
-    pub(crate) workdir: Option<String>,
     /// A label of the image; may be repeated.
     #[arg(long, value_name = "K=V", value_parser = pair, help_heading = "How it runs")]
     pub(crate) label: Vec<(String, String)>,

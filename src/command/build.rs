@@ -71,7 +71,7 @@ fn builder(build: &Build) -> Result<ImageBuilder, Failure> {
     if let Some(user) = &build.user {
         builder.user(user);
     }
-    if let Some(dir) = &build.workdir {
+    if let Some(dir) = &build.search.workdir {
         builder.workdir(dir);
     }
     if let Some(signal) = &build.stop_signal {

@@ -33,6 +33,7 @@ struct ObjectReport {
 #[derive(Serialize)]
 struct MissingReport {
     name: String,
+    version: Option<String>,
     needed_by: Vec<String>,
     tried: Vec<AttemptReport>,
     note: Option<String>,
@@ -102,6 +103,7 @@ impl MissingReport {
         };
         MissingReport {
             name: text(missing.name()),
+            version: missing.version().map(text),
             needed_by: missing.needed_by().iter().map(text).collect(),
             tried: missing.tried().iter().map(tried).collect(),
             note: missing.note().map(str::to_owned),

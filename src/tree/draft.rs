@@ -7,14 +7,11 @@ use std::path::{Path, PathBuf};
 
 use super::{Content, Entry, Rank};
 use crate::analyze::Machine;
-use crate::collect::{Closure, Item, LoaderBuild, LoaderFacts, MUSL_BUILTIN, Object, write_ld_cache};
+use crate::collect::{Closure, InSystem, Item, Listed, LoaderBuild, LoaderFacts, MUSL_BUILTIN, Object, write_ld_cache};
 use crate::error::Cause;
 use crate::root::{FileId, MAX_LINKS, steps_to_walk};
 use crate::text::printable;
 use crate::trace::Rule;
-
-/// Names and paths, as a loader's cache has them.
-type Listed<'a> = BTreeSet<(&'a [u8], &'a [u8])>;
 
 /// A tree in the making. Links come first, so that whatever goes through one lands where it leads.
 #[derive(Default)]
@@ -74,15 +71,14 @@ impl Draft {
     /// What the image's loader must read to find what it would not find in its builtin directories: for glibc a cache
     /// with just those libraries, for musl a path file with just the directories that are used.
     fn add_loader_files(&mut self, closures: &[Closure]) {
-        let mut caches: BTreeMap<&Path, (Machine, Listed<'_>)> = BTreeMap::new();
+        let mut caches: BTreeMap<&Path, (Machine, BTreeSet<Listed<'_>>)> = BTreeMap::new();
         let mut path_files: BTreeMap<&Path, Vec<&Path>> = BTreeMap::new();
         for (closure, loader) in closures.iter().filter_map(|closure| Some((closure, closure.loader()?))) {
             match &loader.build {
                 LoaderBuild::Glibc(build) => {
-                    let wanted = self.outside(&loader.found_in_system, &build.directories);
-                    let wanted = wanted.map(|(name, path)| (name.as_bytes(), path.as_os_str().as_bytes()));
                     let machine = closure.program().elf().machine();
-                    caches.entry(&build.cache).or_insert((machine, Listed::new())).1.extend(wanted);
+                    let listed = self.listed(&loader.found_in_system, &build.directories);
+                    caches.entry(&build.cache).or_insert((machine, BTreeSet::new())).1.extend(listed);
                 }
                 LoaderBuild::Musl(build) => {
                     let builtin = MUSL_BUILTIN.map(PathBuf::from);
@@ -97,16 +93,26 @@ impl Draft {
         written.into_iter().for_each(|entry| self.insert(entry));
     }
 
+    /// What a cache must list: a library that is listed is found nowhere else, so its variants are listed as well.
+    fn listed<'f>(&self, found: &'f [InSystem], directories: &[PathBuf]) -> impl Iterator<Item = Listed<'f>> {
+        let names: BTreeSet<&OsStr> = self.outside(found, directories).map(|found| found.name.as_os_str()).collect();
+        found.iter().filter(move |found| names.contains(found.name.as_os_str())).map(|found| Listed {
+            name: found.name.as_bytes(),
+            path: found.path.as_os_str().as_bytes(),
+            level: found.variant.as_deref().and_then(|variant| variant.strip_prefix("glibc-hwcaps/")),
+        })
+    }
+
     /// The libraries that are not the first of their names in these directories.
-    fn outside<'f>(
-        &self,
-        found: &'f [(OsString, PathBuf)],
-        directories: &[PathBuf],
-    ) -> impl Iterator<Item = &'f (OsString, PathBuf)> {
-        found.iter().filter(|(name, path)| {
-            let candidates = directories.iter().map(|directory| self.resolve(&directory.join(name)));
+    fn outside<'f>(&self, found: &'f [InSystem], directories: &[PathBuf]) -> impl Iterator<Item = &'f InSystem> {
+        found.iter().filter(|found| {
+            let name = match &found.variant {
+                Some(variant) => Path::new(variant).join(&found.name),
+                None => PathBuf::from(&found.name),
+            };
+            let candidates = directories.iter().map(|directory| self.resolve(&directory.join(&name)));
             let first = candidates.into_iter().find(|path| self.entries.contains_key(path.as_os_str()));
-            first.is_none_or(|first| first != self.resolve(path))
+            first.is_none_or(|first| first != self.resolve(&found.path))
         })
     }
 
@@ -224,11 +230,11 @@ impl Draft {
 
 /// In the order of the loader's own list.
 fn directories_used(loader: &LoaderFacts) -> impl Iterator<Item = &Path> {
-    let used: BTreeSet<&Path> = loader.found_in_system.iter().filter_map(|(_, path)| path.parent()).collect();
+    let used: BTreeSet<&Path> = loader.found_in_system.iter().filter_map(|found| found.path.parent()).collect();
     loader.build.directories().iter().map(PathBuf::as_path).filter(move |directory| used.contains(directory))
 }
 
-fn cache_entry((path, (machine, libraries)): (&Path, (Machine, Listed<'_>))) -> Entry {
+fn cache_entry((path, (machine, libraries)): (&Path, (Machine, BTreeSet<Listed<'_>>))) -> Entry {
     let libraries: Vec<_> = libraries.into_iter().collect();
     let reason = "the loader's cache, for libraries outside its builtin directories".to_owned();
     Entry::new(path, Content::Generated(write_ld_cache(&libraries, machine)), reason, Rank::Library)

@@ -1,0 +1,202 @@
+//! Symbol versions: which an object defines, and which it needs of others (gABI as extended by Solaris; LSB core,
+//! "Symbol Versioning"). They are found through the dynamic section, as the loader finds them.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
+
+use goblin::elf::dynamic::{DT_VERDEF, DT_VERNEED, Dyn};
+use scroll::Pread;
+
+use super::dynamic::{Strings, last};
+use super::limits::{MAX_NAME, MAX_VERSIONS};
+use super::reader::{ReadAt, Reader};
+use super::segments::Segments;
+use crate::error::Cause;
+
+/// `vna_flags`: the object runs without it.
+const VER_FLG_WEAK: u16 = 2;
+
+/// A version that an object defines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    pub(crate) hash: u32,
+    pub(crate) name: Arc<OsStr>,
+}
+
+/// A version that an object needs of another: one entry of `DT_VERNEED`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionNeed {
+    pub(crate) file: Arc<OsStr>,
+    pub(crate) version: Version,
+    is_weak: bool,
+}
+
+impl VersionNeed {
+    /// The object that must define it: `libc.so.6`.
+    pub fn file(&self) -> &OsStr {
+        &self.file
+    }
+
+    /// The version: `GLIBC_2.34`.
+    pub fn version(&self) -> &OsStr {
+        &self.version.name
+    }
+
+    /// Whether the loader passes over it where it is not defined (`VER_FLG_WEAK`).
+    pub fn is_weak(&self) -> bool {
+        self.is_weak
+    }
+}
+
+/// What an object says of versions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Versions {
+    pub(crate) needed: Vec<VersionNeed>,
+    /// `None` where there is no `DT_VERDEF`.
+    pub(crate) defined: Option<Vec<Version>>,
+}
+
+/// An entry of `DT_VERNEED` and one of its `Vernaux`, names not looked up.
+struct RawNeed {
+    file: u32,
+    hash: u32,
+    flags: u16,
+    name: u32,
+}
+
+/// An entry of `DT_VERDEF`; of its names the first is the version's.
+struct RawDefinition {
+    hash: u32,
+    name: u32,
+}
+
+impl Versions {
+    pub(super) fn read<R: ReadAt + ?Sized>(
+        entries: &[Dyn],
+        strings: &Strings,
+        segments: &Segments,
+        reader: &mut Reader<'_, R>,
+    ) -> Result<Versions, Cause> {
+        let mut table = Table { segments, reader, left: MAX_VERSIONS };
+        let needs = last(entries, DT_VERNEED).map(|address| table.needs(address)).transpose()?.unwrap_or_default();
+        let definitions = last(entries, DT_VERDEF).map(|address| table.definitions(address)).transpose()?;
+        let offsets = needs.iter().flat_map(|need| [need.file, need.name]);
+        let offsets = offsets.chain(definitions.iter().flatten().map(|definition| definition.name));
+        let names = Names::read(offsets, strings, reader)?;
+        let needed = needs.iter().map(|need| VersionNeed {
+            file: names.get(need.file),
+            version: Version { hash: need.hash, name: names.get(need.name) },
+            is_weak: need.flags & VER_FLG_WEAK != 0,
+        });
+        let defined = definitions.map(|definitions| {
+            definitions.iter().map(|raw| Version { hash: raw.hash, name: names.get(raw.name) }).collect()
+        });
+        Ok(Versions { needed: needed.collect(), defined })
+    }
+}
+
+/// Strings by their offsets, each read once, in the order in which they stand in the file.
+struct Names(BTreeMap<u32, Arc<OsStr>>);
+
+impl Names {
+    fn read<R: ReadAt + ?Sized>(
+        offsets: impl Iterator<Item = u32>,
+        strings: &Strings,
+        reader: &mut Reader<'_, R>,
+    ) -> Result<Names, Cause> {
+        let mut names: BTreeMap<u32, Arc<OsStr>> = offsets.map(|at| (at, Arc::from(OsStr::new("")))).collect();
+        for (&at, name) in &mut names {
+            *name = Arc::from(strings.get(u64::from(at), "a version", MAX_NAME, reader)?);
+        }
+        Ok(Names(names))
+    }
+
+    fn get(&self, at: u32) -> Arc<OsStr> {
+        self.0.get(&at).cloned().unwrap_or_else(|| Arc::from(OsString::new()))
+    }
+}
+
+/// Walks the tables, each record of which says how far behind it the next one is.
+struct Table<'r, 'a, R: ?Sized> {
+    segments: &'r Segments,
+    reader: &'r mut Reader<'a, R>,
+    /// Records that are still believed.
+    left: usize,
+}
+
+impl<R: ReadAt + ?Sized> Table<'_, '_, R> {
+    fn needs(&mut self, address: u64) -> Result<Vec<RawNeed>, Cause> {
+        let mut needs = Vec::new();
+        self.each(address, 16, 12, |table, at, record| {
+            expect_version(table.half(record, 0)?, "DT_VERNEED")?;
+            let (file, first) = (table.word(record, 4)?, table.word(record, 8)?);
+            table.each(at + u64::from(first), 16, 12, |table, _, aux| {
+                let (hash, flags, name) = (table.word(aux, 0)?, table.half(aux, 4)?, table.word(aux, 8)?);
+                needs.push(RawNeed { file, hash, flags, name });
+                Ok(())
+            })
+        })?;
+        Ok(needs)
+    }
+
+    fn definitions(&mut self, address: u64) -> Result<Vec<RawDefinition>, Cause> {
+        let mut definitions = Vec::new();
+        self.each(address, 20, 16, |table, at, record| {
+            expect_version(table.half(record, 0)?, "DT_VERDEF")?;
+            let (hash, first) = (table.word(record, 8)?, table.word(record, 12)?);
+            let name = table.record(at + u64::from(first), 8)?;
+            definitions.push(RawDefinition { hash, name: table.word(&name, 0)? });
+            Ok(())
+        })?;
+        Ok(definitions)
+    }
+
+    /// Visits records of `size` bytes that have the distance to the next at `next`, until one has none.
+    fn each(
+        &mut self,
+        mut address: u64,
+        size: usize,
+        next: usize,
+        mut visit: impl FnMut(&mut Self, u64, &[u8]) -> Result<(), Cause>,
+    ) -> Result<(), Cause> {
+        loop {
+            let record = self.record(address, size)?;
+            visit(self, address, &record)?;
+            match self.word(&record, next)? {
+                0 => return Ok(()),
+                // A record was there, so its address is far from the end of the address space.
+                distance => address += u64::from(distance),
+            }
+        }
+    }
+
+    fn record(&mut self, address: u64, size: usize) -> Result<Vec<u8>, Cause> {
+        self.left = self.left.checked_sub(1).ok_or_else(|| {
+            Cause::malformed(format!("it names more than {MAX_VERSIONS} symbol versions, which is the limit"))
+        })?;
+        let offset = self.segments.offset_of(address, size as u64);
+        let offset = offset.ok_or_else(|| Cause::malformed("its symbol versions lie in no segment of the file"))?;
+        Ok(self.reader.bytes(offset, size, "symbol versions")?.to_vec())
+    }
+
+    fn word(&self, record: &[u8], at: usize) -> Result<u32, Cause> {
+        record.pread_with(at, self.segments.ctx.le).map_err(unreadable)
+    }
+
+    fn half(&self, record: &[u8], at: usize) -> Result<u16, Cause> {
+        record.pread_with(at, self.segments.ctx.le).map_err(unreadable)
+    }
+}
+
+/// The loader refuses any other (`_dl_check_map_versions` in glibc).
+fn expect_version(version: u16, what: &str) -> Result<(), Cause> {
+    match version {
+        1 => Ok(()),
+        other => Err(Cause::malformed(format!("a record of its {what} is of version {other}; only 1 is known"))),
+    }
+}
+
+fn unreadable(error: scroll::Error) -> Cause {
+    Cause::malformed(error.to_string())
+}
