@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
-use scratchpack::{Closure, Object};
+use scratchpack::Closure;
 
+use crate::compare::{self, missing, same};
 use crate::fixtures::Fixtures;
-use crate::loader::{self, Dynamic, Listed, Listing};
+use crate::loader::{self, Dynamic, Listing};
 use crate::tools;
 
 const FEWEST: usize = 20;
@@ -53,19 +54,16 @@ fn differences(programs: &[Dynamic]) -> Vec<String> {
 }
 
 fn difference(program: &Dynamic) -> Option<String> {
-    let compared = compare(program);
+    let compared = compare_one(program);
     compared.err().map(|difference| format!("{}: {difference}", program.path.display()))
 }
 
-fn compare(program: &Dynamic) -> Result<(), String> {
+fn compare_one(program: &Dynamic) -> Result<(), String> {
     let closure = Closure::of(&program.path).map_err(|error| format!("{error:?}"))?;
     if !Path::new(&program.interpreter).exists() {
         return same("missing", &missing(&closure), &BTreeSet::from([program.interpreter.clone()]));
     }
-    let listing = list(program)?;
-    same("objects", &objects(&closure), &listing.objects)?;
-    same("missing", &missing(&closure), &listing.missing)?;
-    compare_interpreter(&closure, &listing, &program.interpreter)
+    compare::compare(&closure, &list(program)?, &program.interpreter)
 }
 
 /// `--list` stops at the first library that is not found; what ldd does lists them all.
@@ -76,33 +74,4 @@ fn list(program: &Dynamic) -> Result<Listing, String> {
         loader::list(change(command.env_clear()).arg(&real), &program.interpreter)
     };
     ask(|command| command.arg("--list")).or_else(|_| ask(|command| command.env("LD_TRACE_LOADED_OBJECTS", "1")))
-}
-
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, ours: &T, theirs: &T) -> Result<(), String> {
-    if ours == theirs { Ok(()) } else { Err(format!("{what}\n  closure {ours:?}\n  loader  {theirs:?}")) }
-}
-
-/// Of a program that needs no library the loader lists nothing, itself neither.
-fn compare_interpreter(closure: &Closure, listing: &Listing, name: &str) -> Result<(), String> {
-    let ours = closure.interpreter().map(|object| text(object.opened()));
-    match ours.as_deref() == Some(name) && (listing.has_interpreter || listing.is_static) {
-        true => Ok(()),
-        false => Err(format!("the interpreter {name} is {ours:?} here, {} there", listing.has_interpreter)),
-    }
-}
-
-fn objects(closure: &Closure) -> Vec<Listed> {
-    closure.objects().iter().skip(usize::from(closure.interpreter().is_some())).map(listed).collect()
-}
-
-fn listed(object: &Object) -> Listed {
-    Listed { name: text(object.name().as_ref()), path: text(object.opened()) }
-}
-
-fn missing(closure: &Closure) -> BTreeSet<String> {
-    closure.missing().iter().map(|missing| text(missing.name().as_ref())).collect()
-}
-
-fn text(path: &Path) -> String {
-    path.to_str().unwrap().to_owned()
 }

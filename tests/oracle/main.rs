@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod closures;
+mod compare;
 mod fixtures;
 mod images;
 mod loader;
