@@ -79,7 +79,8 @@ fn app(directory: &Path) -> Program {
     Program { path: bin.join("app"), says: "hello from the library\n" }
 }
 
-fn compile(source: &str, output: &Path, flags: &[&str]) {
+/// Needs `cc`.
+pub(crate) fn compile(source: &str, output: &Path, flags: &[&str]) {
     let file = output.with_extension("c");
     fs::write(&file, source).unwrap();
     run(command("cc").arg("-o").arg(output).arg(file).args(flags));

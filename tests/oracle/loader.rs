@@ -64,7 +64,7 @@ pub(crate) fn dynamic(path: PathBuf) -> Option<Dynamic> {
 pub(crate) fn list(command: &mut Command, interpreter: &str) -> Result<Listing, String> {
     let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    match parse(&text, interpreter) {
+    match parse(&text, interpreter).map(|listing| listing.with_errors(&String::from_utf8_lossy(&output.stderr))) {
         Some(listing) if output.status.success() || !listing.missing.is_empty() => Ok(listing),
         _ => Err(format!("{command:?}: {}\n{}", output.status, text_of(&output))),
     }
@@ -79,6 +79,14 @@ fn parse(text: &str, interpreter: &str) -> Option<Listing> {
 }
 
 impl Listing {
+    /// musl's loader says on standard error what it does not find.
+    fn with_errors(mut self, errors: &str) -> Listing {
+        let names =
+            errors.lines().filter_map(|line| line.strip_prefix("Error loading shared library ")?.split_once(": "));
+        self.missing.extend(names.map(|(name, _)| name.to_owned()));
+        self
+    }
+
     fn add(&mut self, line: &str, interpreter: &str) -> Option<()> {
         if line == "statically linked" {
             self.is_static = true;

@@ -2,13 +2,22 @@
 //! so, where that is absent; with `SCRATCHPACK_REQUIRE_TOOLS=1` it fails instead.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod bench;
 mod closures;
 mod compare;
 mod fixtures;
 mod images;
+mod link;
 mod loader;
 mod musl;
 mod packing;
+mod patch;
 mod roots;
+mod rules_cache;
+mod rules_interpreter;
+mod rules_names;
+mod rules_open;
+mod rules_search;
+mod rules_tokens;
 mod tools;
 mod tree;

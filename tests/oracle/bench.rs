@@ -1,0 +1,285 @@
+//! One program and its libraries, the way a sentence about the loader needs them; the real loader says what is true.
+
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use scratchpack::{Closure, Collector};
+use tempfile::TempDir;
+
+use crate::compare::{compare, missing};
+use crate::fixtures::{compile, scratch};
+use crate::link::{Link, at};
+use crate::loader::{self, Listing};
+use crate::tools::{self, command, text_of};
+
+const PROGRAM: &str = "bin/app";
+/// An environment for a program in a chroot that `chroot` itself does not have.
+const TRACER: &str = "bin/trace";
+const TRACER_SOURCE: &str = r#"
+#include <stdlib.h>
+#include <unistd.h>
+int main(int count, char **arguments) {
+    putenv("LD_TRACE_LOADED_OBJECTS=1");
+    return execv(arguments[1], arguments + 1);
+}
+"#;
+/// Of a program that its loader gives up.
+const DOES_NOT_START: i32 = 127;
+
+/// Whose loader it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Libc {
+    Glibc,
+    Musl,
+}
+
+/// A directory with a program `bin/app` in it. In all that is put there `@` stands for the directory.
+pub(crate) struct Bench {
+    directory: TempDir,
+    libc: Libc,
+    is_root: bool,
+    library_path: String,
+    started_as: PathBuf,
+}
+
+impl Bench {
+    /// For a program of this machine's glibc.
+    pub(crate) fn of_glibc() -> Option<Bench> {
+        tools::are_here(&["cc", "as", "ld"]).then(|| Bench::new(Libc::Glibc))
+    }
+
+    /// For a program of this machine's musl.
+    pub(crate) fn of_musl() -> Option<Bench> {
+        tools::are_here(&["musl-gcc", "as", "ld"]).then(|| Bench::new(Libc::Musl))
+    }
+
+    /// The directory is `/` to a program of this machine's glibc, and holds the loader and the C library.
+    pub(crate) fn in_chroot() -> Option<Bench> {
+        if !tools::is_root() || !tools::are_here(&["chroot", "ldconfig"]) {
+            return None;
+        }
+        let outside = Bench::of_glibc()?.program(Link::default());
+        let interpreter = outside.interpreter();
+        let libraries = outside.listing().unwrap().objects.into_iter().map(|object| object.path);
+        let bench = Bench { is_root: true, ..Bench::new(Libc::Glibc) };
+        compile(TRACER_SOURCE, &bench.make_room(TRACER), &["-static"]);
+        Some(libraries.chain([interpreter]).fold(bench, |bench, path| bench.copy(&path, &path[1..])))
+    }
+
+    fn new(libc: Libc) -> Bench {
+        let directory = scratch();
+        let started_as = directory.path().join(PROGRAM);
+        Bench { directory, libc, is_root: false, library_path: String::new(), started_as }
+    }
+
+    /// Links `bin/app`.
+    pub(crate) fn program(self, link: Link) -> Bench {
+        let compiler = if self.libc == Libc::Musl { "musl-gcc" } else { "cc" };
+        link.program(compiler, &self.make_room(PROGRAM), self.base());
+        self
+    }
+
+    /// Links a library.
+    pub(crate) fn library(self, path: &str, link: Link) -> Bench {
+        link.library(&self.make_room(path), self.base());
+        self
+    }
+
+    pub(crate) fn text(self, path: &str, text: &str) -> Bench {
+        fs::write(self.make_room(path), at(self.base(), text)).unwrap();
+        self
+    }
+
+    pub(crate) fn folder(self, path: &str) -> Bench {
+        fs::create_dir_all(self.make_room(path)).unwrap();
+        self
+    }
+
+    pub(crate) fn link(self, path: &str, target: &str) -> Bench {
+        symlink(at(self.base(), target), self.make_room(path)).unwrap();
+        self
+    }
+
+    pub(crate) fn hard_link(self, path: &str, other: &str) -> Bench {
+        fs::hard_link(self.directory.path().join(other), self.make_room(path)).unwrap();
+        self
+    }
+
+    /// Copies a file, from here or, by an absolute path, from this machine.
+    pub(crate) fn copy(self, from: &str, to: &str) -> Bench {
+        copy(&self.directory.path().join(from), &self.make_room(to));
+        self
+    }
+
+    pub(crate) fn remove(self, path: &str) -> Bench {
+        fs::remove_file(self.directory.path().join(path)).unwrap();
+        self
+    }
+
+    /// Changes bytes of a file.
+    pub(crate) fn patch(self, path: &str, change: impl FnOnce(&mut [u8])) -> Bench {
+        let path = self.directory.path().join(path);
+        let mut bytes = fs::read(&path).unwrap();
+        change(&mut bytes);
+        let changed = self.make_room("changed");
+        fs::write(&changed, bytes).unwrap();
+        copy(&changed, &path);
+        self
+    }
+
+    /// What LD_LIBRARY_PATH says.
+    pub(crate) fn library_path(self, list: &str) -> Bench {
+        Bench { library_path: at(self.base(), list), ..self }
+    }
+
+    pub(crate) fn mode(self, path: &str, mode: u32) -> Bench {
+        fs::set_permissions(self.directory.path().join(path), Permissions::from_mode(mode)).unwrap();
+        self
+    }
+
+    /// Starts the program by another path.
+    pub(crate) fn started_as(self, path: &str) -> Bench {
+        Bench { started_as: self.directory.path().join(path), ..self }
+    }
+
+    /// Makes the cache of a bench in a chroot, and a symlink of each soname.
+    pub(crate) fn ldconfig(self) -> Bench {
+        tools::run(command("ldconfig").arg("-r").arg(self.directory.path()));
+        self
+    }
+
+    fn make_room(&self, path: &str) -> PathBuf {
+        let path = self.directory.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
+    }
+
+    /// A path of the bench as the program sees it.
+    pub(crate) fn absolute(&self, path: &str) -> String {
+        format!("{}/{path}", self.base())
+    }
+
+    /// The directory as the program sees it.
+    fn base(&self) -> &str {
+        if self.is_root { "" } else { self.directory.path().to_str().unwrap() }
+    }
+}
+
+/// What a bench is for.
+impl Bench {
+    /// The program starts, and closure and loader have opened these files of the bench.
+    pub(crate) fn loads(&self, opened: &[&str]) {
+        let closure = self.agrees();
+        assert_eq!(self.opened(&closure), opened);
+        assert_eq!(missing(&closure), BTreeSet::new());
+        self.assert_starts(true);
+    }
+
+    /// The program does not start, and closure and loader name these libraries as the missing ones.
+    pub(crate) fn misses(&self, names: &[&str]) {
+        assert_eq!(Vec::from_iter(missing(&self.agrees())), names);
+        self.assert_starts(false);
+    }
+
+    /// The loader gives up before it could list anything, and the closure has this to say.
+    pub(crate) fn dies_of(&self, name: &str) {
+        self.assert_starts(false);
+        assert!(self.listing().is_err(), "the loader does not give up: {:?}", self.listing());
+        assert_eq!(Vec::from_iter(missing(&self.closure())), [name]);
+    }
+
+    /// The program starts, whatever its loader lists, and the closure has opened these files of the bench.
+    pub(crate) fn starts_with(&self, opened: &[&str]) {
+        let closure = self.closure();
+        assert_eq!(self.opened(&closure), opened);
+        assert_eq!(missing(&closure), BTreeSet::new());
+        self.assert_starts(true);
+    }
+
+    /// The kernel does not start the program, and the closure names its interpreter as missing.
+    pub(crate) fn has_no_interpreter(&self) {
+        let output = self.command(&self.seen(&self.started_as)).output();
+        assert!(!output.is_ok_and(|output| output.status.success()), "the program starts");
+        assert_eq!(Vec::from_iter(missing(&self.closure())), [self.interpreter()]);
+    }
+
+    /// The closure is complete just where the program starts.
+    pub(crate) fn agrees_with_run(&self) {
+        self.assert_starts(self.closure().missing().is_empty());
+    }
+
+    pub(crate) fn closure(&self) -> Closure {
+        let mut collector = Collector::new();
+        if self.is_root {
+            collector.sysroot(self.directory.path());
+        }
+        for directory in self.library_path.split([':', ';']).filter(|directory| !directory.is_empty()) {
+            collector.library_path(directory);
+        }
+        collector.collect(&self.started_as).unwrap()
+    }
+
+    pub(crate) fn assert_starts(&self, starts: bool) {
+        let output = self.command(&self.seen(&self.started_as)).output().unwrap();
+        let expected = if starts { 0 } else { DOES_NOT_START };
+        assert_eq!(output.status.code(), Some(expected), "{}", text_of(&output));
+    }
+
+    /// Closure and loader say the same.
+    pub(crate) fn agrees(&self) -> Closure {
+        let closure = self.closure();
+        compare(&closure, &self.listing().unwrap(), &self.interpreter()).unwrap_or_else(|words| panic!("{words}"));
+        closure
+    }
+
+    pub(crate) fn listing(&self) -> Result<Listing, String> {
+        let program = self.seen(&self.started_as);
+        let interpreter = self.interpreter();
+        match self.libc {
+            Libc::Glibc if self.is_root => {
+                loader::list(self.command(Path::new("/").join(TRACER).as_ref()).arg(program), &interpreter)
+            }
+            Libc::Glibc => loader::list(self.command(&program).env("LD_TRACE_LOADED_OBJECTS", "1"), &interpreter),
+            Libc::Musl => loader::list(self.command(Path::new(&interpreter)).arg("--list").arg(program), &interpreter),
+        }
+    }
+
+    /// That of the program.
+    pub(crate) fn interpreter(&self) -> String {
+        loader::dynamic(self.started_as.clone()).unwrap().interpreter
+    }
+
+    /// A path as the program sees it.
+    fn seen(&self, path: &Path) -> PathBuf {
+        let inside = path.strip_prefix(self.directory.path()).unwrap();
+        Path::new(if self.is_root { "/" } else { self.base() }).join(inside)
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = match self.is_root {
+            true => tools::command("chroot"),
+            false => Command::new(program),
+        };
+        if self.is_root {
+            command.arg(self.directory.path()).arg(program);
+        }
+        command.env_clear().env("LD_LIBRARY_PATH", &self.library_path).current_dir(self.directory.path());
+        command
+    }
+
+    /// Without what every program has.
+    fn opened(&self, closure: &Closure) -> Vec<String> {
+        let ours = closure.objects().iter().skip(1).filter(|object| object.name() != "libc.so.6");
+        let paths = ours.map(|object| object.opened().to_str().unwrap().to_owned());
+        paths.filter_map(|path| Some(path.strip_prefix(self.base())?.strip_prefix('/')?.to_owned())).collect()
+    }
+}
+
+/// In a process of its own: what another thread starts meanwhile would hold a file of this process open for writing, and
+/// the kernel starts no such program.
+fn copy(from: &Path, to: &Path) {
+    tools::run(command("cp").arg(from).arg(to));
+}

@@ -1,0 +1,156 @@
+//! glibc: the loader's cache, and the directories built into it, in a root that holds nothing else.
+
+use crate::bench::Bench;
+use crate::link::{needs, plain};
+
+#[test]
+fn a_hit_of_the_cache_is_opened() {
+    let Some(bench) = Bench::in_chroot() else { return };
+    bench
+        .program(needs(&["libx.so.1"]))
+        .library("opt/l/libx.so.1", plain().soname("libx.so.1"))
+        .text("etc/ld.so.conf", "/opt/l\n")
+        .ldconfig()
+        .loads(&["opt/l/libx.so.1"]);
+}
+
+#[test]
+fn the_list_of_directories_is_never_read() {
+    let Some(bench) = Bench::in_chroot() else { return };
+    bench
+        .program(needs(&["libx.so.1"]))
+        .library("opt/l/libx.so.1", plain().soname("libx.so.1"))
+        .text("etc/ld.so.conf", "/opt/l\n")
+        .misses(&["libx.so.1"]);
+}
+
+#[test]
+fn the_cache_comes_before_the_builtin_directories() {
+    let Some(bench) = Bench::in_chroot() else { return };
+    bench
+        .program(needs(&["libx.so.1"]))
+        .library("opt/l/libx.so.1", plain().soname("libx.so.1"))
+        .text("etc/ld.so.conf", "/opt/l\n")
+        .ldconfig()
+        .library("usr/lib/libx.so.1", plain().soname("libx.so.1"))
+        .loads(&["opt/l/libx.so.1"]);
+}
+
+#[test]
+fn a_runpath_comes_before_the_cache() {
+    let Some(bench) = Bench::in_chroot() else { return };
+    bench
+        .program(needs(&["libx.so.1"]).runpath("/r"))
+        .library("opt/l/libx.so.1", plain().soname("libx.so.1"))
+        .library("r/libx.so.1", plain())
+        .text("etc/ld.so.conf", "/opt/l\n")
+        .ldconfig()
+        .loads(&["r/libx.so.1"]);
+}
+
+#[test]
+fn of_equal_names_the_first_directory_counts() {
+    let Some(bench) = Bench::in_chroot() else { return };
+    bench
+        .program(needs(&["libx.so.1"]))
+        .library("opt/b/libx.so.1", plain().soname("libx.so.1"))
+        .library("opt/a/libx.so.1", plain().soname("libx.so.1"))
+        .text("etc/ld.so.conf", "/opt/b\n/opt/a\n")
+        .ldconfig()
+        .loads(&["opt/b/libx.so.1"]);
+}
+
+#[test]
+fn names_are_found_among_many() {
+    let names: Vec<String> = (1..=30).map(|number| format!("libx.so.{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let Some(bench) = Bench::in_chroot() else { return };
+    let bench = bench.program(needs(&names)).text("etc/ld.so.conf", "/opt/l\n");
+    let bench = names.iter().fold(bench, |bench, name| bench.library(&format!("opt/l/{name}"), plain().soname(name)));
+    assert!(bench.ldconfig().agrees().missing().is_empty());
+}
+
+#[test]
+fn a_hit_may_be_a_symlink() {
+    let Some(bench) = Bench::in_chroot() else { return };
+    bench
+        .program(needs(&["libx.so.1"]))
+        .library("opt/l/libx.so.1.2", plain().soname("libx.so.1"))
+        .text("etc/ld.so.conf", "/opt/l\n")
+        .ldconfig()
+        .loads(&["opt/l/libx.so.1"]);
+}
+
+#[test]
+fn a_hit_that_does_not_open_leads_on_to_the_builtin_directories() {
+    let Some(bench) = Bench::in_chroot() else { return };
+    bench
+        .program(needs(&["libx.so.1"]))
+        .library("opt/l/libx.so.1", plain().soname("libx.so.1"))
+        .text("etc/ld.so.conf", "/opt/l\n")
+        .ldconfig()
+        .library("usr/lib/libx.so.1", plain())
+        .remove("opt/l/libx.so.1")
+        .loads(&["usr/lib/libx.so.1"]);
+}
+
+#[test]
+fn a_hit_that_is_text_is_fatal() {
+    let Some(bench) = Bench::in_chroot() else { return };
+    bench
+        .program(needs(&["libx.so.1"]))
+        .library("opt/l/libx.so.1", plain().soname("libx.so.1"))
+        .text("etc/ld.so.conf", "/opt/l\n")
+        .ldconfig()
+        .library("usr/lib/libx.so.1", plain())
+        .text("opt/l/libx.so.1", "")
+        .dies_of("libx.so.1");
+}
+
+#[test]
+fn without_default_directories_a_hit_elsewhere_counts() {
+    let Some(bench) = Bench::in_chroot() else { return };
+    bench
+        .program(needs(&["/opt/m/liba.so"]))
+        .library("opt/m/liba.so", needs(&["libx.so.1", "liby.so.1"]).flags(&["-z", "nodefaultlib"]))
+        .library("opt/l/libx.so.1", plain().soname("libx.so.1"))
+        .library("usr/lib/liby.so.1", plain().soname("liby.so.1"))
+        .text("etc/ld.so.conf", "/opt/l\n")
+        .ldconfig()
+        .misses(&["liby.so.1"]);
+}
+
+/// The loader compares text, so a directory below a builtin one counts as that one.
+#[test]
+fn without_default_directories_a_hit_below_one_does_not_count() {
+    let Some(bench) = Bench::in_chroot() else { return };
+    bench
+        .program(needs(&["/opt/m/liba.so"]))
+        .library("opt/m/liba.so", needs(&["libx.so.1"]).flags(&["-z", "nodefaultlib"]))
+        .library("usr/lib/below/libx.so.1", plain().soname("libx.so.1"))
+        .text("etc/ld.so.conf", "/usr/lib/below\n")
+        .ldconfig()
+        .misses(&["libx.so.1"]);
+}
+
+#[test]
+fn a_cache_that_is_none_is_passed_over() {
+    for text in ["", "nonsense", "glibc-ld.so.cache1.1"] {
+        let Some(bench) = Bench::in_chroot() else { return };
+        bench
+            .program(needs(&["libx.so.1"]))
+            .library("usr/lib/libx.so.1", plain())
+            .text("etc/ld.so.cache", text)
+            .loads(&["usr/lib/libx.so.1"]);
+    }
+}
+
+#[test]
+fn the_builtin_directories_are_searched_in_their_order() {
+    let Some(bench) = Bench::in_chroot() else { return };
+    let bench = bench.program(needs(&["liba.so", "libb.so", "libc.so"]));
+    let bench = ["liba.so", "libb.so"].iter().fold(bench, |bench, name| {
+        bench.library(&format!("lib/{name}"), plain()).library(&format!("usr/lib/{name}"), plain())
+    });
+    bench.library("usr/lib/libc.so", plain()).loads(&["lib/liba.so", "lib/libb.so", "usr/lib/libc.so"]);
+}
