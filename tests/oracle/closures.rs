@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::thread;
 
 use scratchpack::Closure;
 
 use crate::compare::{self, missing, same};
 use crate::fixtures::Fixtures;
 use crate::loader::{self, Dynamic, Listing};
+use crate::parallel::in_parallel;
 use crate::tools;
 
 const FEWEST: usize = 20;
@@ -18,7 +18,7 @@ const FEWEST: usize = 20;
 #[test]
 fn every_program_of_the_machine_has_the_closure_that_its_loader_lists() {
     let (programs, others): (Vec<_>, Vec<_>) = loader::programs().into_iter().partition(Dynamic::is_of_glibc);
-    let differences = differences(&programs);
+    let differences = in_parallel(&programs, difference);
     tools::say(&format!(
         "{} programs compared with their loader, {} of other loaders skipped",
         programs.len(),
@@ -41,18 +41,6 @@ fn a_library_that_the_loader_does_not_find_is_missing() {
     assert_eq!(missing(&Closure::of(&app.path).unwrap()), BTreeSet::from(["libgreet.so".to_owned()]));
 }
 
-fn differences(programs: &[Dynamic]) -> Vec<String> {
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let size = programs.len().div_ceil(threads).max(1);
-    thread::scope(|scope| {
-        let workers: Vec<_> = programs
-            .chunks(size)
-            .map(|chunk| scope.spawn(|| chunk.iter().filter_map(difference).collect::<Vec<_>>()))
-            .collect();
-        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
-    })
-}
-
 fn difference(program: &Dynamic) -> Option<String> {
     let compared = compare_one(program);
     compared.err().map(|difference| format!("{}: {difference}", program.path.display()))
@@ -66,12 +54,11 @@ fn compare_one(program: &Dynamic) -> Result<(), String> {
     compare::compare(&closure, &list(program)?, &program.interpreter)
 }
 
-/// `--list` stops at the first library that is not found; what ldd does lists them all.
 fn list(program: &Dynamic) -> Result<Listing, String> {
     let real = fs::canonicalize(&program.path).map_err(|error| error.to_string())?;
-    let ask = |change: fn(&mut Command) -> &mut Command| {
+    loader::list_all(&program.interpreter, |setting| {
         let mut command = Command::new(&program.interpreter);
-        loader::list(change(command.env_clear()).arg(&real), &program.interpreter)
-    };
-    ask(|command| command.arg("--list")).or_else(|_| ask(|command| command.env("LD_TRACE_LOADED_OBJECTS", "1")))
+        command.env_clear().envs(setting);
+        (command, real.clone())
+    })
 }

@@ -9,7 +9,7 @@ use scratchpack::Elf;
 
 use crate::tools::text_of;
 
-const PROGRAM_DIRECTORIES: [&str; 2] = ["/usr/bin", "/usr/sbin"];
+const PROGRAM_DIRECTORIES: [&str; 2] = ["usr/bin", "usr/sbin"];
 
 /// One object: the name by which it was asked for, and the path at which it was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +45,16 @@ impl Dynamic {
 
 /// The dynamic programs of the machine, in the order of their paths.
 pub(crate) fn programs() -> Vec<Dynamic> {
-    let directories = PROGRAM_DIRECTORIES.iter().filter_map(|directory| fs::read_dir(directory).ok());
+    programs_in(Path::new("/"))
+}
+
+/// The dynamic programs of a root directory, in the order of their paths; a symlink that means another file outside of it
+/// is none.
+pub(crate) fn programs_in(root: &Path) -> Vec<Dynamic> {
+    let root = fs::canonicalize(root).unwrap();
+    let directories = PROGRAM_DIRECTORIES.iter().filter_map(|directory| fs::read_dir(root.join(directory)).ok());
     let mut paths: Vec<PathBuf> = directories.flatten().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| fs::canonicalize(path).is_ok_and(|real| real.starts_with(&root)));
     paths.sort();
     paths.into_iter().filter_map(dynamic).collect()
 }
@@ -68,6 +76,19 @@ pub(crate) fn list(command: &mut Command, interpreter: &str) -> Result<Listing, 
         Some(listing) if output.status.success() || !listing.missing.is_empty() => Ok(listing),
         _ => Err(format!("{command:?}: {}\n{}", output.status, text_of(&output))),
     }
+}
+
+/// `--list` stops at the first library that is not found; what ldd does lists them all. `command` makes of a variable for
+/// the program what begins a command for its loader, and the program as the loader shall open it.
+pub(crate) fn list_all(
+    interpreter: &str,
+    command: impl Fn(Option<(&'static str, &'static str)>) -> (Command, PathBuf),
+) -> Result<Listing, String> {
+    let (mut loader, program) = command(None);
+    list(loader.arg("--list").arg(program), interpreter).or_else(|_| {
+        let (mut loader, program) = command(Some(("LD_TRACE_LOADED_OBJECTS", "1")));
+        list(loader.arg(program), interpreter)
+    })
 }
 
 fn parse(text: &str, interpreter: &str) -> Option<Listing> {
@@ -107,7 +128,7 @@ impl Listing {
     }
 }
 
-/// The vDSO has no file.
+/// The vDSO has no file, and that of qemu has no name.
 fn is_of_kernel(path: &str) -> bool {
-    ["linux-vdso", "linux-gate"].iter().any(|start| path.starts_with(start))
+    path.is_empty() || ["linux-vdso", "linux-gate"].iter().any(|start| path.starts_with(start))
 }

@@ -5,12 +5,15 @@
 mod bench;
 mod closures;
 mod compare;
+mod debian;
 mod fixtures;
+mod foreign;
 mod images;
 mod link;
 mod loader;
 mod musl;
 mod packing;
+mod parallel;
 mod patch;
 mod roots;
 mod rules_cache;

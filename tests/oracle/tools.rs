@@ -50,7 +50,8 @@ fn effective_capabilities() -> u64 {
     u64::from_str_radix(line.trim(), 16).unwrap()
 }
 
-fn find(program: &str) -> Option<PathBuf> {
+/// Where a program is.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     search_path().into_iter().map(|directory| directory.join(program)).find(|path| path.is_file())
 }
 
