@@ -1,11 +1,14 @@
 //! The closure of a program: the objects that the dynamic loader would load for it, and from where.
 
+mod cache;
 mod closure;
 mod expand;
 mod files;
 mod findings;
 mod glibc;
+mod glob;
 mod ld_cache;
+mod ld_conf;
 mod loader;
 mod merge;
 mod musl;
@@ -28,8 +31,9 @@ use crate::error::{Cause, Result};
 use crate::finding::Finding;
 use crate::root::{Fault, Root};
 use crate::trace::{Attempt, Missing, Refusal, Rule, Why};
+use cache::Cache;
 use files::Files;
-use ld_cache::LdCache;
+use loader::GlibcBuild;
 use musl::PathFile;
 use place::{Layout, ProgramPlace};
 use process::{Loaded, Loading, NotFound, PROGRAM};
@@ -254,9 +258,9 @@ impl Work<'_> {
         }
     }
 
-    fn run(
+    fn run<'f>(
         &self,
-        files: &Files<'_>,
+        files: &'f Files<'f>,
         program: Loaded,
         interpreter: OsString,
         has_capabilities: bool,
@@ -283,16 +287,25 @@ impl Work<'_> {
         let elf = found.opened.parsed.elf.as_ref().map_or_else(|_| program.elf.clone(), Arc::clone);
         let interpreter = Loaded::new(interpreter, found, elf, Vec::new());
         let cache = match &build {
-            LoaderBuild::Glibc(build) => files.read(&build.cache, MAX_CACHE).ok(),
+            LoaderBuild::Glibc(build) => self.cache(files, build, machine),
             LoaderBuild::Musl(_) => None,
         };
-        let cache = cache.and_then(|bytes| LdCache::parse(bytes, program.elf.byte_order()));
         let setting = self.setting(has_capabilities || program.opened.parsed.stamp.gains_rights());
         let levels = self.levels(machine)?;
         let runs = Runs::all(&setting, machine, levels, |setting| {
             load(files, &build, cache.as_ref(), setting, program.clone(), interpreter.clone())
         });
-        Ok(Run { build: Some(build), ..Run::of(runs) })
+        let no_cache = cache.as_ref().and_then(Cache::as_unbuilt);
+        let no_cache = no_cache.and_then(|cache| findings::no_cache(&runs.loading, cache));
+        Ok(Run { build: Some(build), no_cache, ..Run::of(runs) })
+    }
+
+    /// The loader's cache. On this machine itself, a loader that has none finds nothing in its place.
+    fn cache<'f>(&self, files: &'f Files<'f>, build: &GlibcBuild, machine: Machine) -> Option<Cache<'f>> {
+        let file = files.read(&build.cache, MAX_CACHE).ok();
+        let cache = file.and_then(|bytes| Cache::of_file(bytes, machine.byte_order));
+        let conf = || build.cache.with_file_name("ld.so.conf");
+        cache.or_else(|| (!self.root.is_host()).then(|| Cache::unbuilt(files, &conf(), machine)))
     }
 
     fn setting(&self, is_secure: bool) -> Setting {
@@ -361,7 +374,7 @@ impl Work<'_> {
     }
 
     fn finish(&self, files: &Files<'_>, name: &OsStr, run: Run) -> Result<Closure, Cause> {
-        let Run { loading, build, cpus, platforms, has_capabilities } = run;
+        let Run { loading, build, cpus, platforms, no_cache, has_capabilities } = run;
         let program = ProgramPlace { name, install: self.install };
         let builtin = build.as_ref().and_then(|build| build.directories().first().cloned());
         let builtin = builtin.unwrap_or_else(|| PathBuf::from("/lib"));
@@ -371,6 +384,7 @@ impl Work<'_> {
         if !platforms.is_empty() && !has_missing {
             findings.push(findings::platform(&layout.paths[PROGRAM], &cpus, &platforms));
         }
+        findings.extend(no_cache);
         findings.extend(build.as_ref().and_then(|build| self.system_preload(files, build.libc())));
         let missing = missing(&loading, &layout, name);
         let is_foreign = loading.objects.len() == 1
@@ -410,13 +424,14 @@ struct Run {
     build: Option<LoaderBuild>,
     cpus: Vec<Cpu>,
     platforms: Vec<Cpu>,
+    no_cache: Option<Finding>,
     has_capabilities: bool,
 }
 
 impl Run {
     fn of(runs: Runs) -> Run {
         let Runs { loading, cpus, platforms } = runs;
-        Run { loading, build: None, cpus, platforms, has_capabilities: false }
+        Run { loading, build: None, cpus, platforms, no_cache: None, has_capabilities: false }
     }
 
     fn without_loader(program: Loaded) -> Run {
@@ -429,7 +444,7 @@ impl Run {
 fn load<T: FileTree>(
     tree: &T,
     build: &LoaderBuild,
-    cache: Option<&LdCache>,
+    cache: Option<&Cache<'_>>,
     setting: &Setting,
     program: Loaded,
     interpreter: Loaded,

@@ -28,7 +28,8 @@ impl Level {
 /// (the program's file capabilities were dropped), `untagged` (no legal image name can be made of the program's name),
 /// `not-loaded` (the loader goes without a preloaded or auditing object), `cpu-level` (a library is there for some CPUs
 /// only), `cpu-platform` (a search path depends on the CPU), `system-preload` (`/etc/ld.so.preload` of the system is not
-/// in the image).
+/// in the image), `no-cache` (the sysroot has no `ld.so.cache`; what ldconfig would put there was worked out from its
+/// `ld.so.conf`, and libraries of the program were found so).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub(crate) level: Level,

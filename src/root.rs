@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::error::{Cause, Error};
@@ -24,6 +24,9 @@ const OPEN_ROOT: &str = "use as root";
 
 /// Directory handles kept open at a time; a process may have as few as 1,024 descriptors in all.
 const HANDLES: usize = 64;
+
+/// Names of one directory that are believed. The largest directory of libraries known has some 10,000.
+const MAX_NAMES: usize = 65_536;
 
 /// A directory seen as `/`.
 #[derive(Debug)]
@@ -171,6 +174,23 @@ impl Root {
         })
     }
 
+    /// The names in the real directory `real`, in the order of their bytes.
+    fn names(&self, real: &Path) -> Result<Vec<OsString>, Fault> {
+        let listed =
+            self.in_directory(real, |directory| Ok(rustix::fs::openat(directory, ".", LISTED, Mode::empty())?))?;
+        let mut names = Vec::new();
+        for entry in Dir::new(listed)? {
+            let name = OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned();
+            if names.len() == MAX_NAMES {
+                return Err(Fault::System(Errno::OVERFLOW));
+            }
+            names.push(name);
+        }
+        names.retain(|name| name != "." && name != "..");
+        names.sort_unstable();
+        Ok(names)
+    }
+
     fn in_directory<T>(&self, real: &Path, work: impl FnOnce(BorrowedFd<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
         match self.handle_of(real)? {
             Some(handle) => work(handle.as_fd()),
@@ -201,6 +221,9 @@ impl Root {
 }
 
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// As [`DIRECTORY`], but with the right to read the names.
+const LISTED: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Never blocks on a FIFO, and never makes a terminal the controlling one.
 const REGULAR: OFlags =

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -76,6 +77,11 @@ impl<'r> Files<'r> {
     pub(crate) fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, Fault> {
         let (_, input) = self.root.open(path)?;
         read_range(&input, 0, input.stamp.size.min(limit))
+    }
+
+    /// The names in the directory at `path` in the root, in the order of their bytes.
+    pub(crate) fn names(&self, path: &Path) -> Result<Vec<OsString>, Fault> {
+        self.root.names(path)
     }
 
     /// The read-only parts of the object at `spot`, in all at most `limit` bytes.

@@ -1,7 +1,9 @@
 //! What is to be said of a closure that is complete all the same.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::cache::UnbuiltCache;
 use super::loader::LoaderBuild;
 use super::place::Layout;
 use super::process::{Ignored, Loaded, Loading, PROGRAM};
@@ -131,3 +133,27 @@ fn build_path(object: &Loaded, builtin: &[PathBuf]) -> Option<Finding> {
         shown,
     ))
 }
+
+/// What was worked out in the place of an ld.so.cache that is not there, if anything in the image comes of it.
+pub(super) fn no_cache(loading: &Loading, cache: &UnbuiltCache<'_>) -> Option<Finding> {
+    let requests = loading.objects.iter().flat_map(|object| &object.requests);
+    let found = requests.filter(|request| request.rule == Rule::Cache);
+    let found: BTreeSet<String> = found.map(|request| printable(&request.name).to_string()).collect();
+    let found = found.into_iter().collect::<Vec<_>>().join(", ");
+    let problems = cache.problems().join("; ");
+    let what = match (found.as_str(), problems.as_str()) {
+        ("", "") => return None,
+        ("", problems) => format!("could not be worked out in full from its ld.so.conf: {problems}"),
+        (found, "") => format!("was worked out from its ld.so.conf: {found}. The image has a cache with them"),
+        (found, problems) => format!(
+            "was worked out from its ld.so.conf: {found}. The image has a cache with them. But not in full: {problems}"
+        ),
+    };
+    Some(Finding::warning(
+        "no-cache",
+        format!("the sysroot has no ld.so.cache that its loader reads; what ldconfig would put there {what}. {REMEDY}"),
+        format_args!("{}: {found}", printable(cache.path())),
+    ))
+}
+
+const REMEDY: &str = "Run ldconfig -r on the sysroot to have one";

@@ -5,8 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::cache::Cache;
 use super::expand::{Expander, Name, Owner, places_at};
-use super::ld_cache::LdCache;
 use super::loader::GlibcBuild;
 use super::merge::merge;
 use super::process::{INTERPRETER, Ignored, Loaded, Loading, NotFound, PROGRAM, RelativeElement, Requested};
@@ -21,7 +21,7 @@ use crate::trace::{Attempt, Refusal, Rule, Why};
 pub(crate) struct Start<'t, T> {
     pub(crate) tree: &'t T,
     pub(crate) build: &'t GlibcBuild,
-    pub(crate) cache: Option<&'t LdCache>,
+    pub(crate) cache: Option<&'t Cache<'t>>,
     pub(crate) setting: &'t Setting,
 }
 
@@ -321,22 +321,38 @@ impl<'t, T: FileTree> Process<'t, T> {
     }
 
     fn try_cache(&self, name: &OsStr, variants: &Variants, no_default_lib: bool, tried: &mut Vec<Attempt>) -> Ended {
-        let hit = self.start.cache.and_then(|cache| cache.lookup(name.as_bytes(), self.machine, variants));
-        match hit.map(|(path, variant)| (Path::new(OsStr::from_bytes(path)), variant)) {
-            Some((path, _)) if no_default_lib && self.is_under_builtin(path) => Ended::GoOn,
+        let hit = self.start.cache.and_then(|cache| cache.lookup(name, self.machine, variants));
+        match hit {
+            Some((path, _)) if no_default_lib && self.is_under_builtin(&path) => Ended::GoOn,
             Some((path, variant)) if path.is_absolute() => {
-                match self.prober.try_path(Place::fixed(path.to_owned()), Rule::Cache, tried) {
+                let rule = self.rule_of_hit(&path);
+                match self.prober.try_path(Place::fixed(path), rule, tried) {
                     Ended::Found(found) => Ended::Found(Found { variant, ..found }),
                     end => end,
                 }
             }
             _ => {
-                let refusal = Refusal::with(Why::Absent, "the name is not in it");
-                let path = self.start.build.cache.clone();
-                tried.push(Attempt { path, rule: Rule::Cache, owner: None, refusal });
+                self.note_not_cached(name, tried);
                 Ended::GoOn
             }
         }
+    }
+
+    /// What a cache that is not there would only say again, a builtin directory says.
+    fn rule_of_hit(&self, path: &Path) -> Rule {
+        let is_unbuilt = self.start.cache.is_some_and(|cache| cache.as_unbuilt().is_some());
+        if is_unbuilt && self.is_under_builtin(path) { Rule::Default } else { Rule::Cache }
+    }
+
+    fn note_not_cached(&self, name: &OsStr, tried: &mut Vec<Attempt>) {
+        let directories = self.start.cache.map(Cache::directories).unwrap_or_default();
+        for directory in directories {
+            let refusal = Refusal::with(Why::Absent, "a directory of ld.so.conf");
+            tried.push(Attempt { path: directory.join(name), rule: Rule::Cache, owner: None, refusal });
+        }
+        let refusal = Refusal::with(Why::Absent, "the name is not in it");
+        let path = self.start.build.cache.clone();
+        tried.push(Attempt { path, rule: Rule::Cache, owner: None, refusal });
     }
 
     /// The loader compares the text alone, so a directory below counts as well.

@@ -174,7 +174,7 @@ fn number(bytes: &[u8], at: usize, byte_order: ByteOrder) -> Option<u32> {
 }
 
 /// The order of the table: runs of digits count as numbers (`_dl_cache_libcmp` in glibc).
-fn compare(mut left: &[u8], mut right: &[u8]) -> Ordering {
+pub(crate) fn compare(mut left: &[u8], mut right: &[u8]) -> Ordering {
     loop {
         let order = match (left.first(), right.first()) {
             (None, None) => return Ordering::Equal,

@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::cache::Cache;
 use super::closure::Object;
 use super::files::{Parsed, Spot, World};
 use super::findings;
-use super::ld_cache::LdCache;
 use super::load;
 use super::loader::LoaderBuild;
 use super::process::{Loaded, Loading, NotFound};
@@ -87,7 +87,7 @@ fn run<T: FileTree>(start: &ReplayStart<'_, T>) -> Option<Loading> {
     let program = Loaded::new(name, Found::plain(place, Rule::Requested, opened), elf, origins);
     let (elf, place, opened) = open(Path::new(&interpreter))?;
     let interpreter = Loaded::new(interpreter, Found::plain(place, Rule::Interpreter, opened), elf, Vec::new());
-    let cache = start.cache.and_then(|bytes| LdCache::parse(bytes.to_vec(), program.elf.byte_order()));
+    let cache = start.cache.and_then(|bytes| Cache::of_file(bytes.to_vec(), program.elf.byte_order()));
     Some(load(start.tree, start.build, cache.as_ref(), start.setting, program, interpreter))
 }
 

@@ -69,6 +69,11 @@ impl<'r> Walker<'r> {
         walk
     }
 
+    /// The names in the directory where `path` leads, in the order of their bytes.
+    pub(crate) fn names(&self, path: &Path) -> Result<Vec<OsString>, Fault> {
+        self.root.names(&self.directory(path)?.real)
+    }
+
     fn walk_to_directory(&self, path: &Path) -> Result<Walk, Fault> {
         if let Ok((parent, name)) = split(path) {
             let walk = self.enter(self.directory(parent)?, name)?;

@@ -14,6 +14,7 @@ mod placing;
 mod proving;
 mod root;
 mod searching;
+mod unbuilt_cache;
 
 #[cfg(feature = "cli")]
 mod command;
