@@ -2,6 +2,7 @@
 
 pub mod limits;
 
+mod arm;
 mod dynamic;
 mod machine;
 mod reader;
@@ -31,7 +32,8 @@ pub use versions::VersionNeed;
 /// What an ELF executable or shared object says about itself (elf(5)).
 ///
 /// It is read from the header, the program headers and the dynamic section, as the kernel and the loader do;
-/// section headers are never looked at. What cannot be read is an error, never a shorter list.
+/// section headers are never looked at, but for [`Elf::arm_variant`]. What cannot be read is an error, never a shorter
+/// list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elf {
     machine: Machine,
@@ -47,6 +49,7 @@ pub struct Elf {
     versions: Versions,
     has_relr: bool,
     flags_1: u64,
+    arm_variant: Option<&'static str>,
 }
 
 /// `e_type`, as far as it can be loaded (elf(5)).
@@ -141,6 +144,7 @@ impl Elf {
             versions: dynamic.versions,
             has_relr: dynamic.has_relr,
             flags_1: dynamic.flags_1,
+            arm_variant: arm::variant(&mut reader, &segments),
         })
     }
 
@@ -223,6 +227,15 @@ impl Elf {
     /// `DF_1_NODEFLIB`: builtin directories do not count for what it needs (elf(5), `DT_FLAGS_1`).
     pub fn no_default_lib(&self) -> bool {
         self.flags_1 & DF_1_NODEFLIB != 0
+    }
+
+    /// The version of the architecture that 32-bit ARM code needs: `v5`, `v6`, `v7` or `v8`, as an image's configuration has
+    /// it. `None` for other machines, and where the file does not tell.
+    ///
+    /// It is `Tag_CPU_arch` of the file's build attributes ("Addenda to, and Errata in, the ABI for the Arm Architecture"),
+    /// which only a section header leads to: e_flags do not tell it.
+    pub fn arm_variant(&self) -> Option<&'static str> {
+        self.arm_variant
     }
 
     /// Whether it is a program: at a fixed address, marked as position-independent executable, or with an interpreter.

@@ -190,6 +190,7 @@ impl ImageBuilder {
         let runtime = Runtime { entrypoint: self.entrypoint_of(&closures[0])?, ..runtime };
         let description = Description {
             architecture,
+            variant: variant(&closures),
             runtime,
             copy: copy_line(&closures),
             created: self.created,
@@ -313,6 +314,11 @@ impl ImageBuilder {
 }
 
 const PACK: &str = "pack";
+
+/// What the most demanding object needs. The names `v5` to `v8` sort as the versions do.
+fn variant(closures: &[Closure]) -> Option<&'static str> {
+    closures.iter().flat_map(Closure::all).filter_map(|object| object.elf().arm_variant()).max()
+}
 
 fn expect_complete(closures: &[Closure], binaries: &[PathBuf]) -> Result<()> {
     let missing: Vec<_> = closures.iter().flat_map(|closure| closure.missing()).cloned().collect();

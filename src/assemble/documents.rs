@@ -40,6 +40,8 @@ pub(crate) struct Runtime {
 #[derive(Clone, Debug)]
 pub(crate) struct Description {
     pub(crate) architecture: &'static str,
+    /// Of the architecture, where it has any and the files tell it.
+    pub(crate) variant: Option<&'static str>,
     pub(crate) runtime: Runtime,
     /// The COPY of a Dockerfile that would make the layer.
     pub(crate) copy: String,
@@ -89,7 +91,11 @@ impl Description {
 
     fn config(&self, layer: &Layer) -> Result<Document> {
         let rootfs = RootFsBuilder::default().typ("layers").diff_ids(vec![layer.diff_id.digest()]).build();
-        let configuration = ImageConfigurationBuilder::default()
+        let mut configuration = ImageConfigurationBuilder::default();
+        if let Some(variant) = self.variant {
+            configuration = configuration.variant(variant);
+        }
+        let configuration = configuration
             .created(timestamp::rfc3339(self.created))
             .architecture(self.architecture)
             .os("linux")

@@ -3,8 +3,8 @@
 use scratchpack::{ByteOrder, Class, DependencyKind, Elf, ElfKind, ErrorKind, limits};
 
 use crate::elf::{
-    AARCH64, AUXILIARY, EXEC, FILTER, FLAGS_1, Fixture, LOADER, NEEDED, RPATH, RUNPATH, S390, SONAME, X86_64, library,
-    program, static_program,
+    AARCH64, ARM, AUXILIARY, EXEC, FILTER, FLAGS_1, Fixture, LOADER, NEEDED, RPATH, RUNPATH, S390, SONAME, X86_64,
+    arm_attributes, library, program, static_program, with_arm_attributes,
 };
 
 fn parse(fixture: &Fixture) -> Elf {
@@ -107,6 +107,48 @@ fn section_headers_are_never_looked_at() {
     bytes[0x28..0x30].copy_from_slice(&u64::MAX.to_le_bytes());
     bytes[0x3a..0x40].copy_from_slice(&[0xff; 6]);
     assert_eq!(Elf::parse(&bytes).unwrap().needed().count(), 1);
+}
+
+#[test]
+fn an_arm_file_tells_its_architecture_by_its_build_attributes() {
+    let app = program(&["libc.so.6"]).machine(ARM, false, true).bytes();
+    let variant = |bytes: &[u8]| Elf::parse(bytes).unwrap().arm_variant();
+    assert_eq!(variant(&app), None);
+    for (cpu_arch, expected) in [
+        (2, Some("v5")),
+        (6, Some("v6")),
+        (9, Some("v6")),
+        (10, Some("v7")),
+        (14, Some("v8")),
+        (22, Some("v8")),
+        (23, None),
+    ] {
+        assert_eq!(variant(&with_arm_attributes(app.clone(), &arm_attributes(cpu_arch))), expected, "{cpu_arch}");
+    }
+}
+
+#[test]
+fn odd_build_attributes_tell_nothing_and_are_no_error() {
+    let app = program(&[]).machine(ARM, false, true).bytes();
+    let good = with_arm_attributes(app, &arm_attributes(10));
+    let headers = good.len() - 2 * 40;
+    let with = |at: usize, new: &[u8]| {
+        let mut bytes = good.clone();
+        bytes[at..at + new.len()].copy_from_slice(new);
+        bytes
+    };
+    for bytes in [
+        good[..good.len() - 1].to_vec(),
+        with(32, &[0xff; 4]),
+        with(46, &[0; 2]),
+        with(48, &[0xff; 2]),
+        with(headers + 40 + 4, &[1]),
+        with(headers + 40 + 16, &[0xff; 4]),
+        with(headers + 40 + 20, &[0xff; 4]),
+        with(headers - 19, &[0; 4]),
+    ] {
+        assert_eq!(Elf::parse(&bytes).unwrap().arm_variant(), None);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use scratchpack::{Compression, Image};
 use serde_json::{Value, json};
 
-use crate::elf::{program, static_program};
+use crate::elf::{ARM, arm_attributes, program, static_program, with_arm_attributes};
 use crate::root::Root;
 
 /// The members of an archive by their names.
@@ -20,12 +20,12 @@ pub fn members(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
     archive.entries().unwrap().map(read).collect()
 }
 
-struct Archive {
+pub struct Archive {
     members: BTreeMap<String, Vec<u8>>,
 }
 
 impl Archive {
-    fn of(image: &Image) -> Self {
+    pub fn of(image: &Image) -> Self {
         let mut bytes = Vec::new();
         image.write_archive_to(&mut bytes).unwrap();
         Archive { members: members(&bytes) }
@@ -43,7 +43,7 @@ impl Archive {
         self.blob(&self.json("index.json")["manifests"][0]["digest"])
     }
 
-    fn config(&self) -> Value {
+    pub fn config(&self) -> Value {
         self.blob(&self.manifest()["config"]["digest"])
     }
 }
@@ -172,4 +172,24 @@ fn the_layer_of_manifest_json_is_that_of_the_manifest() {
     let digest = archive.manifest()["layers"][0]["digest"].as_str().unwrap().replace("sha256:", "blobs/sha256/");
     assert_eq!(docker[0]["Layers"], json!([digest]));
     assert!(archive.members.contains_key(&digest));
+}
+
+#[test]
+fn the_variant_of_arm_is_the_highest_that_a_file_needs() {
+    let app = static_program().machine(ARM, false, true).bytes();
+    let of = |cpu_archs: &[Option<u8>]| {
+        let root = cpu_archs.iter().zip(["/a", "/b"]).fold(Root::empty(), |root, (cpu_arch, path)| match cpu_arch {
+            Some(cpu_arch) => root.bytes(path, &with_arm_attributes(app.clone(), &arm_attributes(*cpu_arch))),
+            None => root.bytes(path, &app),
+        });
+        let mut builder = root.builder("/a");
+        if cpu_archs.len() > 1 {
+            builder.binary(root.on_machine("/b"));
+        }
+        let config = Archive::of(&builder.build().unwrap()).config();
+        (config["architecture"].clone(), config.get("variant").cloned())
+    };
+    assert_eq!(of(&[None]), (json!("arm"), None));
+    assert_eq!(of(&[Some(6), Some(10)]), (json!("arm"), Some(json!("v7"))));
+    assert_eq!(of(&[Some(10), None]), (json!("arm"), Some(json!("v7"))));
 }

@@ -35,6 +35,7 @@ pub const DYN: u16 = 3;
 pub const X86_64: u16 = 62;
 pub const AARCH64: u16 = 183;
 pub const S390: u16 = 22;
+pub const ARM: u16 = 40;
 
 pub const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 
@@ -208,6 +209,30 @@ impl Fixture {
             self.long(out, u32::try_from(value).unwrap());
         }
     }
+}
+
+/// A file of 32-bit ARM, little-endian, with this section of build attributes at its end.
+pub fn with_arm_attributes(mut bytes: Vec<u8>, attributes: &[u8]) -> Vec<u8> {
+    const HEADER: usize = 40;
+    let at = bytes.len();
+    bytes.extend(attributes);
+    let headers = bytes.len();
+    // An empty header, and one of type SHT_ARM_ATTRIBUTES.
+    bytes.resize(headers + 2 * HEADER, 0);
+    let mut set =
+        |at: usize, value: usize| bytes[at..at + 4].copy_from_slice(&u32::try_from(value).unwrap().to_le_bytes());
+    set(headers + HEADER + 4, 0x7000_0003);
+    set(headers + HEADER + 16, at);
+    set(headers + HEADER + 20, attributes.len());
+    set(32, headers);
+    // e_shentsize and e_shnum, behind e_phnum.
+    bytes[46..50].copy_from_slice(&[40, 0, 2, 0]);
+    bytes
+}
+
+/// Build attributes that say just which architecture the code is for.
+pub fn arm_attributes(cpu_arch: u8) -> Vec<u8> {
+    [&b"A\x14\0\0\0aeabi\0\x01\x0a\0\0\0\x05x\0\x06"[..], &[cpu_arch]].concat()
 }
 
 #[test]
