@@ -5,6 +5,7 @@ pub mod limits;
 mod arm;
 mod dynamic;
 mod machine;
+mod notes;
 mod reader;
 mod segments;
 mod versions;
@@ -50,6 +51,7 @@ pub struct Elf {
     has_relr: bool,
     flags_1: u64,
     arm_variant: Option<&'static str>,
+    isa_level: Option<&'static str>,
 }
 
 /// `e_type`, as far as it can be loaded (elf(5)).
@@ -145,6 +147,7 @@ impl Elf {
             has_relr: dynamic.has_relr,
             flags_1: dynamic.flags_1,
             arm_variant: arm::variant(&mut reader, &segments),
+            isa_level: notes::isa_level(&mut reader, &segments),
         })
     }
 
@@ -236,6 +239,15 @@ impl Elf {
     /// which only a section header leads to: e_flags do not tell it.
     pub fn arm_variant(&self) -> Option<&'static str> {
         self.arm_variant
+    }
+
+    /// The level of the x86 instruction set that the code needs: `x86-64-baseline`, `x86-64-v2`, `x86-64-v3` or
+    /// `x86-64-v4`. `None` for other machines, and where the file does not tell, as most do not.
+    ///
+    /// It is the highest bit of `GNU_PROPERTY_X86_ISA_1_NEEDED` in the file's property note (x86-64 psABI, "Program
+    /// Property"). A loader of glibc 2.33 or newer refuses a file on a CPU of a lower level.
+    pub fn isa_level(&self) -> Option<&'static str> {
+        self.isa_level
     }
 
     /// Whether it is a program: at a fixed address, marked as position-independent executable, or with an interpreter.

@@ -135,6 +135,12 @@ impl Closure {
         self.loader.as_ref().map(|loader| loader.build.libc())
     }
 
+    /// The level of the x86 instruction set that the most demanding object needs; see [`Elf::isa_level`].
+    pub fn isa_level(&self) -> Option<&'static str> {
+        // The names sort as the levels do.
+        self.all().filter_map(|object| object.elf.isa_level()).max()
+    }
+
     /// What was not found, with every place tried. Empty for a program that would start.
     pub fn missing(&self) -> &[Missing] {
         &self.missing

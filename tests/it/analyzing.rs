@@ -152,6 +152,16 @@ fn odd_build_attributes_tell_nothing_and_are_no_error() {
 }
 
 #[test]
+fn the_level_of_the_instruction_set_is_read_in_either_class() {
+    let level = |fixture: Fixture| parse(&fixture.isa_needed(5)).isa_level();
+    assert_eq!(level(library("l")), Some("x86-64-v3"));
+    assert_eq!(level(library("l").machine(3, false, true)), Some("x86-64-v3"));
+    assert_eq!(level(library("l").machine(X86_64, false, true)), Some("x86-64-v3"));
+    assert_eq!(level(library("l").machine(AARCH64, true, true)), None);
+    assert_eq!(parse(&library("l")).isa_level(), None);
+}
+
+#[test]
 fn what_is_no_elf_file_says_what_it_is() {
     for (bytes, words) in [
         (&b""[..], "empty"),

@@ -183,7 +183,7 @@ fn inspect_reports_all_as_json() {
     assert_eq!(report["binary"], "/app");
     assert_eq!(report["interpreter"], LOADER);
     assert_eq!(report["libc"], "glibc");
-    assert_eq!(report["architecture"], "amd64");
+    assert_eq!((&report["architecture"], &report["isa_level"]), (&json!("amd64"), &json!(null)));
     let object = &report["objects"][1];
     assert_eq!(object["name"], "libx.so.1");
     assert_eq!(object["path"], "/opt/l/libx.so.1");
@@ -194,6 +194,15 @@ fn inspect_reports_all_as_json() {
     assert_eq!((&object["found_by"], &object["hidden"]), (&json!("runpath"), &json!(false)));
     assert_eq!(report["objects"][0]["found_by"], "interpreter");
     assert_eq!((&report["missing"], &report["findings"]), (&json!([]), &json!([])));
+}
+
+#[test]
+fn the_level_of_the_instruction_set_is_that_of_the_most_demanding_file() {
+    let root = Root::debian()
+        .file("/app", &program(&["libx.so"]).isa_needed(1))
+        .file("/lib/libx.so", &library("libx.so").isa_needed(4));
+    assert_eq!(root.closure("/app").isa_level(), Some("x86-64-v3"));
+    assert_eq!(report(&root, "app").1["isa_level"], "x86-64-v3");
 }
 
 #[test]

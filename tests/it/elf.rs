@@ -18,6 +18,8 @@ pub struct Fixture {
     pub numbers: Vec<(u64, u64)>,
     /// Bytes in a read-only segment of their own, as a loader has its strings.
     pub data: Vec<u8>,
+    /// A further segment by its type, behind the data.
+    pub more: Option<(u32, Vec<u8>)>,
     pub has_dynamic: bool,
 }
 
@@ -37,6 +39,8 @@ pub const AARCH64: u16 = 183;
 pub const S390: u16 = 22;
 pub const ARM: u16 = 40;
 
+const PT_GNU_PROPERTY: u32 = 0x6474_e553;
+
 pub const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 
 /// A shared library for x86-64 with this soname.
@@ -52,6 +56,7 @@ pub fn library(soname: &str) -> Fixture {
         strings: Vec::new(),
         numbers: Vec::new(),
         data: Vec::new(),
+        more: None,
         has_dynamic: true,
     }
     .with(SONAME, soname)
@@ -93,6 +98,19 @@ impl Fixture {
         self
     }
 
+    /// Says by a property note that the code needs these levels of x86, a bit each.
+    pub fn isa_needed(mut self, levels: u32) -> Self {
+        let mut note = Vec::new();
+        let padding = if self.is_64 { &[0][..] } else { &[] };
+        let property = [&[0xc000_8002, 4, levels][..], padding].concat();
+        for word in [4, u32::try_from(property.len() * 4).unwrap(), 5, u32::from_le_bytes(*b"GNU\0")] {
+            self.long(&mut note, word);
+        }
+        property.into_iter().for_each(|word| self.long(&mut note, word));
+        self.more = Some((PT_GNU_PROPERTY, note));
+        self
+    }
+
     pub fn machine(mut self, machine: u16, is_64: bool, is_little: bool) -> Self {
         (self.machine, self.is_64, self.is_little) = (machine, is_64, is_little);
         self
@@ -108,7 +126,9 @@ impl Fixture {
         let dynamic_at = (table_at + table.len()).next_multiple_of(8);
         let dynamic = self.dynamic(&offsets, table_at, table.len());
         let data_at = dynamic_at + dynamic.len();
-        let end = data_at + self.data.len();
+        let data_end = data_at + self.data.len();
+        let more_at = data_end.next_multiple_of(8);
+        let end = self.more.as_ref().map_or(data_end, |(_, bytes)| more_at + bytes.len());
 
         let mut out = self.header(headers);
         self.segment(&mut out, 1, 4, 0, end);
@@ -118,16 +138,23 @@ impl Fixture {
         if self.has_dynamic {
             self.segment(&mut out, 2, 4, dynamic_at, dynamic.len());
         }
+        if let Some((kind, bytes)) = &self.more {
+            self.segment(&mut out, *kind, 4, more_at, bytes.len());
+        }
         out.extend(interpreter);
         out.extend(table);
         out.resize(dynamic_at, 0);
         out.extend(dynamic);
         out.extend(&self.data);
+        if let Some((_, bytes)) = &self.more {
+            out.resize(more_at, 0);
+            out.extend(bytes);
+        }
         out
     }
 
     fn segments(&self) -> usize {
-        1 + usize::from(self.interpreter.is_some()) + usize::from(self.has_dynamic)
+        1 + [self.interpreter.is_some(), self.has_dynamic, self.more.is_some()].map(usize::from).iter().sum::<usize>()
     }
 
     pub fn header_size(&self) -> usize {
@@ -191,7 +218,18 @@ impl Fixture {
         if !self.is_64 {
             self.long(out, flags);
         }
-        self.word(out, 1);
+        // Of what the fixtures have, only property notes are aligned: to a word of their class.
+        let is_property = kind == PT_GNU_PROPERTY;
+        self.word(
+            out,
+            if !is_property {
+                1
+            } else if self.is_64 {
+                8
+            } else {
+                4
+            },
+        );
     }
 
     fn half(&self, out: &mut Vec<u8>, value: u16) {
