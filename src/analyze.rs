@@ -242,7 +242,7 @@ impl Elf {
     }
 
     /// The level of the x86 instruction set that the code needs: `x86-64-baseline`, `x86-64-v2`, `x86-64-v3` or
-    /// `x86-64-v4`. `None` for other machines, and where the file does not tell, as most do not.
+    /// `x86-64-v4`. `None` for other machines, and where the file does not tell.
     ///
     /// It is the highest bit of `GNU_PROPERTY_X86_ISA_1_NEEDED` in the file's property note (x86-64 psABI, "Program
     /// Property"). A loader of glibc 2.33 or newer refuses a file on a CPU of a lower level.

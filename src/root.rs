@@ -3,6 +3,8 @@
 //! Every open goes through a directory handle and one name without following links, so no path, no `..` and no
 //! symlink leads out of the root, even while another process swaps links and directories.
 
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::collections::HashMap;
