@@ -195,6 +195,12 @@ pub(crate) mod glibc {
         }
     }
 
+    /// Whether the entry that ldconfig makes of a library of `other` counts for programs of `machine`.
+    pub(crate) fn counts_in_cache(machine: Machine, other: Machine) -> bool {
+        let is_same = machine.mismatch(other).is_none() && machine.same_abi(other);
+        is_same && cache_flags(machine).contains(&cache_flags(other)[0])
+    }
+
     /// The directories that upstream's build gives the loader where its binary does not tell them.
     pub(crate) fn builtin_directories(machine: Machine) -> &'static [&'static str] {
         match (machine.code, machine.class) {

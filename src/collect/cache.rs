@@ -12,7 +12,7 @@ use super::files::{Files, Opened, Spot, World};
 use super::ld_cache::{self, LdCache};
 use super::ld_conf::LdConf;
 use super::search::Variants;
-use crate::analyze::{ByteOrder, ElfKind, Machine};
+use crate::analyze::{ByteOrder, ElfKind, Machine, glibc};
 use crate::root::Fault;
 use crate::text::printable;
 
@@ -152,8 +152,7 @@ impl<'f> UnbuiltCache<'f> {
     fn entry(&self, path: &Path) -> Option<Entry> {
         let Opened { walk, parsed } = self.files.open(&Spot { world: World::Root, path: path.to_owned() }).ok()?;
         let elf = parsed.elf.as_ref().ok()?;
-        let machine = elf.machine();
-        let is_ours = self.machine.mismatch(machine).is_none() && self.machine.same_abi(machine);
+        let is_ours = glibc::counts_in_cache(self.machine, elf.machine());
         let name = path.file_name()?;
         (is_ours && elf.kind() == ElfKind::SharedObject).then(|| Entry {
             key: elf.soname().unwrap_or(name).to_owned(),

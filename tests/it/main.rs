@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod analyzing;
+mod architectures;
 mod documents;
 mod elf;
 mod errors;

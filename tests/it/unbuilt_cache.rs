@@ -2,7 +2,7 @@
 
 use scratchpack::{Closure, Image};
 
-use crate::elf::{AARCH64, FLAGS_1, Fixture, LOADER, SONAME, library, loader, program};
+use crate::elf::{AARCH64, ARM, FLAGS_1, Fixture, LOADER, SONAME, library, loader, program};
 use crate::placing::cache;
 use crate::root::{Root, missing, opened, rules, tree};
 
@@ -146,6 +146,22 @@ fn libraries_of_another_machine_are_not_listed_for_this_one() {
         .bytes("/opt/x/liby.so", b"no library")
         .file("/opt/y/libx.so.1", &library("libx.so.1"));
     assert_eq!(opened(&root.closure("/app")), ["/opt/y/libx.so.1"]);
+}
+
+#[test]
+fn libraries_of_the_other_float_abi_are_not_listed_for_arm() {
+    const HARD: u32 = 0x0500_0400;
+    const SOFT: u32 = 0x0500_0200;
+    let arm = |fixture: Fixture, flags| Fixture { flags, ..fixture.machine(ARM, false, true) };
+    for (own, found) in [(HARD, "/opt/hard/libx.so.1"), (SOFT, "/opt/soft/libx.so.1")] {
+        let root = Root::empty()
+            .file(LOADER, &arm(loader(&["/lib", "/usr/lib"]), own))
+            .file("/app", &arm(program(&["libx.so.1"]), own))
+            .bytes("/etc/ld.so.conf", b"/opt/soft\n/opt/hard\n")
+            .file("/opt/hard/libx.so.1", &arm(library("libx.so.1"), HARD))
+            .file("/opt/soft/libx.so.1", &arm(library("libx.so.1"), SOFT));
+        assert_eq!(opened(&root.closure("/app")), [found]);
+    }
 }
 
 #[test]
