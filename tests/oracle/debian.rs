@@ -19,7 +19,7 @@ pub(crate) fn unpack(architecture: &str) -> Option<TempDir> {
     debootstrap.args(["--foreign", "--variant=minbase", &format!("--arch={architecture}"), SUITE]);
     let output = debootstrap.arg(directory.path()).arg(&mirror).output().unwrap();
     let words = last_lines(&text_of(&output));
-    let what = format!("{SUITE} for {architecture}, which debootstrap does not get from {mirror}:\n{words}\n");
+    let what = format!("{SUITE} for {architecture}, which debootstrap does not get from {mirror} ({words})");
     tools::is_available(&what, output.status.success()).then_some(directory)
 }
 
@@ -42,5 +42,5 @@ fn sources() -> Vec<PathBuf> {
 
 fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(5)..].join("\n")
+    lines[lines.len().saturating_sub(3)..].join("; ")
 }
