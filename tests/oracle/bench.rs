@@ -147,7 +147,11 @@ impl Bench {
 
     /// Makes the cache of a bench in a chroot, and a symlink of each soname.
     pub(crate) fn ldconfig(self) -> Bench {
-        tools::run(command("ldconfig").arg("-r").arg(self.directory.path()));
+        self.ldconfig_with(&[])
+    }
+
+    pub(crate) fn ldconfig_with(self, options: &[&str]) -> Bench {
+        tools::run(command("ldconfig").args(options).arg("-r").arg(self.directory.path()));
         self
     }
 

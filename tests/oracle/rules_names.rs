@@ -274,3 +274,22 @@ fn of_two_interpreters_the_first_counts() {
     let Some(bench) = Bench::of_glibc() else { return };
     bench.program(plain()).patch("bin/app", note_is_interpreter).starts_with(&[]);
 }
+
+#[test]
+fn what_is_missing_for_one_may_be_found_for_another() {
+    let Some(bench) = Bench::of_glibc() else { return };
+    bench
+        .program(needs(&["@/l/liba.so", "@/l/libb.so", "@/l/libd.so"]))
+        .library("l/liba.so", needs(&["libx.so"]))
+        .library("l/libb.so", needs(&["libx.so"]).runpath("@/m"))
+        .library("l/libd.so", needs(&["libx.so"]))
+        .library("m/libx.so", plain())
+        .misses(&["libx.so"]);
+}
+
+#[test]
+fn a_name_is_a_string_of_bytes() {
+    let Some(bench) = Bench::of_glibc() else { return };
+    let name = "lib \u{fc}\u{1}\\;:%s.so";
+    bench.program(needs(&[name]).runpath("@/l")).library(&format!("l/{name}"), plain()).loads(&[&format!("l/{name}")]);
+}

@@ -250,3 +250,13 @@ fn a_segment_out_of_step_with_its_pages_is_fatal() {
     let Some(bench) = with_bytes(&[]) else { return };
     bench.patch("a/libx.so", with_load_out_of_step).dies_of("libx.so");
 }
+
+#[test]
+fn as_many_symlinks_are_followed_as_the_kernel_follows() {
+    for (links, found) in [(40, "a/libx.so"), (41, "")] {
+        let Some(bench) = second_of_two() else { return };
+        let bench = bench.library("a/0", plain()).link("a/libx.so", &format!("{}", links - 1));
+        let bench = (1..links).fold(bench, |bench, link| bench.link(&format!("a/{link}"), &format!("{}", link - 1)));
+        if found.is_empty() { bench.misses(&["libx.so"]) } else { bench.loads(&[found]) }
+    }
+}

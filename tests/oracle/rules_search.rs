@@ -253,3 +253,25 @@ fn default_directories_count_for_those_who_do_not_refuse_them() {
         .library("l/liba.so", needs(&["libc.so.6"]).flags(&["-z", "nodefaultlib"]))
         .loads(&["l/liba.so"]);
 }
+
+#[test]
+fn slashes_at_the_end_and_duplicates_in_the_library_path_are_dropped() {
+    let Some(bench) = Bench::of_glibc() else { return };
+    bench
+        .program(needs(&["libx.so"]))
+        .library("e/libx.so", plain())
+        .folder("d")
+        .library_path("@/d//:@/d:@/e//:@/e")
+        .loads(&["e/libx.so"]);
+}
+
+/// Levels are those of x86-64, and every machine of the last fifteen years has the second.
+#[test]
+#[ignore = "the closure has it as missing"]
+fn where_only_a_variant_for_newer_machines_exists_it_is_taken() {
+    let Some(bench) = Bench::of_glibc() else { return };
+    bench
+        .program(needs(&["libx.so"]).runpath("@/l"))
+        .library("l/glibc-hwcaps/x86-64-v2/libx.so", plain())
+        .agrees_with_run();
+}

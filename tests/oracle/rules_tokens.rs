@@ -110,3 +110,60 @@ fn tokens_in_a_name_without_a_slash_make_it_one_with_a_slash() {
         .library("l/libx.so", plain())
         .loads(&["bin/libx.so"]);
 }
+
+#[test]
+fn the_origin_of_a_program_with_two_names_is_of_the_one_by_which_it_was_started() {
+    let Some(bench) = Bench::of_glibc() else { return };
+    bench
+        .program(needs(&["libx.so"]).runpath("$ORIGIN/l"))
+        .hard_link("other/app", "bin/app")
+        .library("bin/l/libx.so", plain())
+        .library("other/l/libx.so", plain())
+        .started_as("other/app")
+        .loads(&["other/l/libx.so"]);
+}
+
+#[test]
+fn the_origin_of_a_program_has_no_dots() {
+    let Some(bench) = Bench::of_glibc() else { return };
+    bench
+        .program(needs(&["libx.so"]).runpath("$ORIGIN/l"))
+        .library("bin/l/libx.so", plain())
+        .folder("other")
+        .started_as("other/../bin/./app")
+        .loads(&["bin/l/libx.so"]);
+}
+
+#[test]
+fn the_origin_of_a_library_keeps_its_dots() {
+    let Some(bench) = Bench::of_glibc() else { return };
+    bench
+        .program(needs(&["liba.so"]).runpath("@/l/../l"))
+        .library("l/liba.so", needs(&["libb.so"]).runpath("$ORIGIN"))
+        .library("l/libb.so", plain())
+        .loads(&["l/../l/liba.so", "l/../l/libb.so"]);
+}
+
+#[test]
+fn the_origin_of_a_library_with_two_names_is_of_the_one_by_which_it_was_opened_first() {
+    let Some(bench) = Bench::of_glibc() else { return };
+    bench
+        .program(needs(&["@/a/liba.so", "@/b/liba.so"]))
+        .library("a/liba.so", needs(&["libx.so"]).runpath("$ORIGIN"))
+        .link("b/liba.so", "../a/liba.so")
+        .library("a/libx.so", plain())
+        .library("b/libx.so", plain())
+        .loads(&["a/liba.so", "a/libx.so"]);
+}
+
+/// Which one it is depends on the processor, so there is a library for each.
+#[test]
+#[ignore = "the closure takes whichever there is, and the loader the one of the machine that it runs on"]
+fn platform_is_what_the_loader_calls_the_processor() {
+    for platforms in [&["haswell", "xeon_phi", "x86_64"][..], &["x86_64"], &["haswell"]] {
+        let Some(bench) = Bench::of_glibc() else { return };
+        let bench = bench.program(needs(&["libx.so"]).runpath("@/$PLATFORM"));
+        let add = |bench: Bench, platform: &&str| bench.library(&format!("{platform}/libx.so"), plain());
+        platforms.iter().fold(bench, add).agrees();
+    }
+}
