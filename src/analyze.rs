@@ -4,6 +4,7 @@ pub mod limits;
 
 mod arm;
 mod dynamic;
+mod loadable;
 mod machine;
 mod notes;
 mod reader;
@@ -50,6 +51,7 @@ pub struct Elf {
     versions: Versions,
     has_relr: bool,
     flags_1: u64,
+    unloadable: Option<&'static str>,
     arm_variant: Option<&'static str>,
     isa_level: Option<&'static str>,
 }
@@ -146,6 +148,7 @@ impl Elf {
             versions: dynamic.versions,
             has_relr: dynamic.has_relr,
             flags_1: dynamic.flags_1,
+            unloadable: loadable::problem(&segments, dynamic.flags_1),
             arm_variant: arm::variant(&mut reader, &segments),
             isa_level: notes::isa_level(&mut reader, &segments),
         })
@@ -272,13 +275,7 @@ impl Elf {
 
     /// Why the loader would not map it as a library, in words.
     pub(crate) fn unloadable(&self) -> Option<&'static str> {
-        if self.kind == ElfKind::Executable || self.flags_1 & DF_1_PIE != 0 {
-            Some("an executable, not a shared object")
-        } else if !matches!(self.os_abi, 0 | 3) {
-            Some("its EI_OSABI is not Linux's")
-        } else {
-            None
-        }
+        self.unloadable
     }
 }
 

@@ -72,6 +72,8 @@ impl<'t, T: FileTree> Process<'t, T> {
     /// The namespace of the program, in which its interpreter answers to its names.
     fn of_program(start: &'t Start<'t, T>, program: Loaded, interpreter: Loaded) -> Self {
         let mut process = Process::new(start, program.elf.machine());
+        // The program's own name in its list of objects is empty.
+        process.names.insert(OsString::new(), PROGRAM);
         process.adopt(program);
         process.adopt(interpreter);
         process.append(PROGRAM);

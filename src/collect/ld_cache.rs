@@ -14,14 +14,23 @@ const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
 const HEADER: usize = 48;
 const ENTRY: usize = 24;
 
-/// A cache file of the current format, or a file that carries one behind a part of the old format.
+/// A cache file: of the current format, alone or behind a part of the old format, or of the old format.
 #[derive(Debug)]
 pub(crate) struct LdCache {
     bytes: Vec<u8>,
-    /// Where the new part begins: its string offsets count from here.
-    start: usize,
-    entries: usize,
+    table: Table,
     byte_order: ByteOrder,
+}
+
+/// Where the entries of a cache are.
+#[derive(Debug)]
+struct Table {
+    /// Where the new part begins; `None` in the old format.
+    new_part: Option<usize>,
+    first: usize,
+    entries: usize,
+    /// From where the offsets of strings count.
+    strings: usize,
 }
 
 struct Entry {
@@ -45,15 +54,33 @@ pub(crate) struct Listed<'a> {
     pub(crate) level: Option<&'a str>,
 }
 
+impl Table {
+    fn new(bytes: &[u8], byte_order: ByteOrder) -> Option<Table> {
+        let start = new_part(bytes, byte_order)?;
+        let entries = number(bytes, start + MAGIC.len(), byte_order)? as usize;
+        let declared = bytes.get(start + 28).copied()? & 3;
+        let expected = if byte_order == ByteOrder::Little { 2 } else { 3 };
+        let first = start + HEADER;
+        let fits = entries.checked_mul(ENTRY)?.checked_add(first)? <= bytes.len();
+        let is_ours = declared == 0 || declared == expected;
+        (fits && is_ours).then_some(Table { new_part: Some(start), first, entries, strings: start })
+    }
+
+    fn old(bytes: &[u8], byte_order: ByteOrder) -> Option<Table> {
+        if !bytes.starts_with(OLD_MAGIC) {
+            return None;
+        }
+        let entries = number(bytes, OLD_MAGIC.len() + 1, byte_order)? as usize;
+        let strings = entries.checked_mul(OLD_ENTRY)?.checked_add(OLD_HEADER)?;
+        (strings <= bytes.len()).then_some(Table { new_part: None, first: OLD_HEADER, entries, strings })
+    }
+}
+
 impl LdCache {
     /// `None` for what the loader would take for no cache, and ignore.
     pub(crate) fn parse(bytes: Vec<u8>, byte_order: ByteOrder) -> Option<LdCache> {
-        let start = new_part(&bytes, byte_order)?;
-        let entries = number(&bytes, start + MAGIC.len(), byte_order)? as usize;
-        let declared = bytes.get(start + 28).copied()? & 3;
-        let expected = if byte_order == ByteOrder::Little { 2 } else { 3 };
-        let fits = entries.checked_mul(ENTRY)?.checked_add(start + HEADER)? <= bytes.len();
-        (fits && (declared == 0 || declared == expected)).then_some(LdCache { bytes, start, entries, byte_order })
+        let table = Table::new(&bytes, byte_order).or_else(|| Table::old(&bytes, byte_order))?;
+        Some(LdCache { bytes, table, byte_order })
     }
 
     /// The path that the loader of `machine` takes for `name`, and the subdirectory for some CPUs that it is in.
@@ -96,7 +123,7 @@ impl LdCache {
 
     /// Where the list of subdirectories is: an extension behind the strings, all of which counts from the file's start.
     fn hwcaps_section(&self) -> Option<(usize, usize)> {
-        let extension = self.number_at(self.start + 32).filter(|&offset| offset != 0)? as usize;
+        let extension = self.number_at(self.table.new_part? + 32).filter(|&offset| offset != 0)? as usize;
         let word = |number: usize| self.number_at(extension.checked_add(number.checked_mul(4)?)?);
         if word(0)? != EXTENSION_MAGIC {
             return None;
@@ -120,7 +147,7 @@ impl LdCache {
 
     /// The first index, in the descending table, whose key does not satisfy `before`.
     fn partition_point(&self, before: impl Fn(&[u8]) -> bool) -> usize {
-        let (mut low, mut high) = (0, self.entries);
+        let (mut low, mut high) = (0, self.table.entries);
         while low < high {
             let middle = low + (high - low) / 2;
             let key = self.entry(middle).and_then(|entry| self.string(entry.key));
@@ -130,20 +157,20 @@ impl LdCache {
     }
 
     fn entry(&self, index: usize) -> Option<Entry> {
-        let at = self.start + HEADER + index * ENTRY;
+        let size = if self.table.new_part.is_some() { ENTRY } else { OLD_ENTRY };
+        let at = self.table.first + index * size;
         let word = |offset| number(&self.bytes, at + offset, self.byte_order);
+        let (flags, key, value) = (word(0)?.cast_signed(), word(4)? as usize, word(8)? as usize);
+        if self.table.new_part.is_none() {
+            return Some(Entry { flags, key, value, hwcap: 0 });
+        }
         let low_first = self.byte_order == ByteOrder::Little;
         let (low, high) = if low_first { (word(16)?, word(20)?) } else { (word(20)?, word(16)?) };
-        Some(Entry {
-            flags: word(0)?.cast_signed(),
-            key: word(4)? as usize,
-            value: word(8)? as usize,
-            hwcap: u64::from(high) << 32 | u64::from(low),
-        })
+        Some(Entry { flags, key, value, hwcap: u64::from(high) << 32 | u64::from(low) })
     }
 
     fn string(&self, offset: usize) -> Option<&[u8]> {
-        self.string_at(self.start.checked_add(offset)?)
+        self.string_at(self.table.strings.checked_add(offset)?)
     }
 
     fn string_at(&self, at: usize) -> Option<&[u8]> {

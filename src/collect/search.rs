@@ -209,13 +209,18 @@ impl<T: FileTree> Prober<'_, T> {
 
     fn mismatch(&self, other: Machine) -> Option<Outcome> {
         match self.machine.mismatch(other) {
-            Some(refusal) if refusal.why == Why::WrongByteOrder && !self.skips_other_byte_order => {
+            Some(refusal) if refusal.why == Why::WrongByteOrder && !self.skips_byte_order_of(other) => {
                 Some(Outcome::Fatal(refusal))
             }
             Some(refusal) => Some(Outcome::Skip(refusal)),
             None if self.machine.same_abi(other) => None,
             None => Some(Outcome::Skip(Refusal::with(Why::WrongMachine, "another ABI"))),
         }
+    }
+
+    /// The bytes of `e_machine` are compared as they stand.
+    fn skips_byte_order_of(&self, other: Machine) -> bool {
+        self.skips_other_byte_order && other.code.swap_bytes() != self.machine.code
     }
 
     fn judge_fault(&self, fault: Fault, candidate: &Spot) -> Outcome {

@@ -157,7 +157,6 @@ fn the_new_format_of_the_cache_is_read_alone_and_behind_the_old_one() {
 }
 
 #[test]
-#[ignore = "the closure does not read such a cache"]
 fn the_old_format_of_the_cache_is_read_alone() {
     let Some(bench) = with_hit() else { return };
     bench.ldconfig_with(&["-c", "old"]).loads(&["opt/l/libx.so.1"]);

@@ -27,13 +27,6 @@ fn an_interpreter_that_does_not_exist_starts_nothing() {
 }
 
 #[test]
-#[ignore = "the closure takes such an interpreter, and the image makes it executable"]
-fn an_interpreter_that_is_not_executable_starts_nothing() {
-    let Some((bench, loader)) = with_interpreter("/i/ld.so").zip(loader()) else { return };
-    bench.copy(&loader[1..], "i/ld.so").mode("i/ld.so", 0o644).has_no_interpreter();
-}
-
-#[test]
 fn an_interpreter_that_is_text_starts_nothing() {
     let Some(bench) = with_interpreter("/i/ld.so") else { return };
     bench.text("i/ld.so", &"no program ".repeat(9)).mode("i/ld.so", 0o755).has_no_interpreter();

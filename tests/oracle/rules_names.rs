@@ -259,7 +259,6 @@ fn libraries_may_need_each_other_and_themselves() {
 
 /// The kernel starts the program under no name.
 #[test]
-#[ignore = "the closure has it as missing"]
 fn an_empty_name_is_the_program() {
     let Some(bench) = Bench::of_glibc() else { return };
     bench

@@ -267,7 +267,6 @@ fn slashes_at_the_end_and_duplicates_in_the_library_path_are_dropped() {
 
 /// Levels are those of x86-64, and every machine of the last fifteen years has the second.
 #[test]
-#[ignore = "the closure has it as missing"]
 fn where_only_a_variant_for_newer_machines_exists_it_is_taken() {
     let Some(bench) = Bench::of_glibc() else { return };
     bench
