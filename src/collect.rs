@@ -83,6 +83,8 @@ impl Collector {
     }
 
     /// Takes `dir` for `/`: the interpreter, the libraries, the loader's cache and all symlinks are looked up in it.
+    ///
+    /// Where it has no `ld.so.cache`, its `ld.so.conf` tells what ldconfig would put there, and a finding says so.
     pub fn sysroot(&mut self, dir: impl Into<PathBuf>) -> &mut Self {
         self.sysroot = Some(dir.into());
         self

@@ -22,7 +22,7 @@ pub enum Rule {
     LibraryPath,
     /// `DT_RUNPATH` of the requester.
     Runpath,
-    /// The loader's cache, `/etc/ld.so.cache`.
+    /// The loader's cache, `/etc/ld.so.cache`; or in a sysroot without one, what ldconfig would put there (ldconfig(8)).
     Cache,
     /// A directory that is built into the loader.
     Default,

@@ -49,7 +49,7 @@ impl<'f> Cache<'f> {
         }
     }
 
-    /// Where `name` would have been without a cache that tells; nowhere where there is one.
+    /// The directories that were looked in; none where a file tells.
     pub(crate) fn directories(&self) -> &[PathBuf] {
         match self {
             Cache::File(_) => &[],
@@ -57,7 +57,7 @@ impl<'f> Cache<'f> {
         }
     }
 
-    /// The cache that is not there, where it is not.
+    /// What there is in the place of a file.
     pub(crate) fn as_unbuilt(&self) -> Option<&UnbuiltCache<'f>> {
         match self {
             Cache::File(_) => None,
@@ -153,21 +153,28 @@ impl<'f> UnbuiltCache<'f> {
         let Opened { walk, parsed } = self.files.open(&Spot { world: World::Root, path: path.to_owned() }).ok()?;
         let elf = parsed.elf.as_ref().ok()?;
         let is_ours = glibc::counts_in_cache(self.machine, elf.machine());
+        if !is_ours || elf.kind() != ElfKind::SharedObject {
+            return None;
+        }
         let name = path.file_name()?;
-        (is_ours && elf.kind() == ElfKind::SharedObject).then(|| Entry {
-            key: elf.soname().unwrap_or(name).to_owned(),
-            is_file: walk.real.file_name() == Some(name),
-        })
+        let key = elf.soname().unwrap_or(name).to_owned();
+        let is_link = walk.real.file_name() != Some(name) && is_for_linkers(name, &key);
+        Some(Entry { key, is_file: !is_link })
     }
 }
 
 struct Entry {
     key: OsString,
-    /// Rather than a link to one.
+    /// Rather than a link that linkers follow.
     is_file: bool,
 }
 
-/// Of several files with one soname, ldconfig takes a file rather than a link, and then the one with the higher number.
+/// Whether a name is `libx.so` for `libx.so.1`. ldconfig takes links with other names for files.
+fn is_for_linkers(name: &OsStr, soname: &OsStr) -> bool {
+    name.as_bytes().ends_with(b".so") && soname.as_bytes().starts_with(name.as_bytes())
+}
+
+/// Of several files with one soname, ldconfig takes a file rather than such a link, and then the one with the higher number.
 fn is_newer(known: &(bool, OsString), new: &(bool, OsString)) -> bool {
     let names = || ld_cache::compare(known.1.as_bytes(), new.1.as_bytes());
     known.0.cmp(&new.0).then_with(names).is_lt()

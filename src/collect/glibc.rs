@@ -340,10 +340,11 @@ impl<'t, T: FileTree> Process<'t, T> {
         }
     }
 
-    /// What a cache that is not there would only say again, a builtin directory says.
+    /// What a cache that nobody made would only say again, a builtin directory says.
     fn rule_of_hit(&self, path: &Path) -> Rule {
         let is_unbuilt = self.start.cache.is_some_and(|cache| cache.as_unbuilt().is_some());
-        if is_unbuilt && self.is_under_builtin(path) { Rule::Default } else { Rule::Cache }
+        let is_builtin = self.start.build.directories.iter().any(|directory| path.parent() == Some(directory));
+        if is_unbuilt && is_builtin { Rule::Default } else { Rule::Cache }
     }
 
     fn note_not_cached(&self, name: &OsStr, tried: &mut Vec<Attempt>) {

@@ -11,8 +11,8 @@ use crate::root::Fault;
 use crate::text::printable;
 
 /// Bytes of one file. The largest known has a few hundred.
-const MAX_SIZE: u64 = 1 << 20;
-/// Files that are read, one included twice counted twice; and paths that one pattern stands for.
+const MAX_SIZE: u64 = 64 << 10;
+/// Files that are read and patterns that are looked up, all in all; and paths that one pattern stands for.
 const MAX_FILES: usize = 1_000;
 /// Files that include one another. ldconfig itself has no limit, and dies of a loop.
 const MAX_DEPTH: usize = 16;
@@ -50,7 +50,7 @@ struct Reading<'a, 'r> {
     conf: LdConf,
     /// The directories with all symlinks resolved.
     known: BTreeSet<PathBuf>,
-    /// How many files were read.
+    /// How many files were read and patterns looked up.
     read: usize,
 }
 
@@ -92,11 +92,16 @@ impl Reading<'_, '_> {
 
     /// The paths that a pattern stands for, in the order of their bytes (glob(3)).
     fn expand(&mut self, pattern: &Path) -> Vec<PathBuf> {
+        if self.read >= MAX_FILES {
+            self.problem(pattern, "is one of too many patterns");
+            return Vec::new();
+        }
+        self.read += 1;
         let mut paths = vec![PathBuf::from("/")];
         for name in pattern.as_os_str().as_bytes().split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
             paths = match glob::is_pattern(name) {
                 false => paths.iter().map(|path| path.join(OsStr::from_bytes(name))).collect(),
-                true => paths.iter().flat_map(|path| self.matching(path, name)).collect(),
+                true => paths.iter().flat_map(|path| self.matching(path, name)).take(MAX_FILES + 1).collect(),
             };
             if paths.len() > MAX_FILES {
                 self.problem(pattern, "stands for too many files");

@@ -84,6 +84,14 @@ fn a_library_in_a_builtin_directory_needs_no_cache_and_no_word() {
 }
 
 #[test]
+fn a_directory_below_a_builtin_one_needs_the_cache_all_the_same() {
+    let root = root("/usr/lib/x\n").file("/usr/lib/x/libx.so.1", &library("libx.so.1"));
+    let image = root.image("/app");
+    assert_eq!(rules(image.closure()), ["cache"]);
+    assert!(has_cache(&image) && image.findings()[0].code() == "no-cache");
+}
+
+#[test]
 fn a_directory_of_the_conf_comes_before_the_builtin_ones() {
     let root = root("/opt/x\n")
         .file("/opt/x/libx.so.1", &library("libx.so.1"))
@@ -165,12 +173,14 @@ fn libraries_of_the_other_float_abi_are_not_listed_for_arm() {
 }
 
 #[test]
-fn of_several_files_with_one_soname_the_highest_number_counts_and_a_link_least() {
+fn of_several_files_with_one_soname_the_highest_number_counts_and_a_link_for_linkers_least() {
     let root = root("/opt/x\n")
         .file("/opt/x/libx-9.so", &library("libx.so.1"))
         .file("/opt/x/libx-10.so", &library("libx.so.1"))
-        .link("/opt/x/libx-11.so", "libx-9.so");
+        .link("/opt/x/libx.so", "libx-9.so");
     assert_eq!(opened(&root.closure("/app")), ["/opt/x/libx-10.so"]);
+    let root = root.link("/opt/x/libx-11.so", "libx-9.so");
+    assert_eq!(opened(&root.closure("/app")), ["/opt/x/libx-11.so"]);
 }
 
 #[test]
@@ -220,6 +230,14 @@ fn a_file_in_the_place_of_the_conf_that_is_too_large_is_told() {
     let root = root(&"/opt/x\n".repeat(200_000)).file("/lib/libx.so.1", &library("libx.so.1"));
     let closure = root.closure("/app");
     assert!(closure.findings()[0].message().contains("/etc/ld.so.conf is too large"), "{closure:?}");
+}
+
+#[test]
+fn a_pattern_that_stands_for_too_many_files_is_told() {
+    let names: String = (0..1_100).map(|number| format!("/etc/d/{number}.conf\n")).collect();
+    let root = names.lines().fold(root("include d/*.conf\n"), |root, path| root.bytes(path, b""));
+    let closure = root.closure("/app");
+    assert!(closure.findings()[0].message().contains("/etc/d/*.conf stands for too many files"), "{closure:?}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod debian;
 mod fixtures;
 mod foreign;
 mod images;
+mod ldconfig;
 mod link;
 mod loader;
 mod musl;
