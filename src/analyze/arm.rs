@@ -146,8 +146,13 @@ fn variant_of(cpu_arch: u64) -> Option<&'static str> {
 mod tests {
     use super::cpu_arch;
 
-    /// In the form that gcc and binutils give them, for ARMv7.
-    const ARMHF: &[u8] = b"A\x26\0\0\0aeabi\0\x01\x1c\0\0\0\x05\x37-A\0\x06\x0a\x07\x41\x08\x01\x09\x02\x0a\x04\x12\x04\x14\x01\x15\x01\x17\x03";
+    /// What LLVM makes for armv7-linux-gnueabihf.
+    const ARMV7: &[u8] = b"A\x35\0\0\0aeabi\0\x01\x2b\0\0\0C2.09\0\x06\x0a\x07\x41\x08\x01\x09\x02\x0a\x03\x0e\0\
+        \x11\x01\x14\x01\x15\x01\x17\x03\x18\x01\x19\x01\x1c\x01\x1e\x01\x22\x01\x26\x01";
+    /// What it makes for armv6-linux-gnueabihf.
+    const ARMV6: &[u8] =
+        b"A\x31\0\0\0aeabi\0\x01\x27\0\0\0C2.09\0\x06\x06\x08\x01\x09\x01\x0e\0\x11\x01\x14\x01\x15\x01\
+        \x17\x03\x18\x01\x19\x01\x1c\x01\x1e\x01\x22\x01\x26\x01";
 
     fn section(vendor: &[u8], attributes: &[u8]) -> Vec<u8> {
         let file = [&[1], &u32::try_from(attributes.len() + 5).unwrap().to_le_bytes()[..], attributes].concat();
@@ -161,7 +166,7 @@ mod tests {
 
     #[test]
     fn the_architecture_is_read_from_behind_other_attributes() {
-        assert_eq!(cpu_arch(ARMHF), Some(10));
+        assert_eq!((cpu_arch(ARMV7), cpu_arch(ARMV6)), (Some(10), Some(6)));
         let others = section(b"aeabi\0", b"\x04raw\0\x20\x01gnu\0\x43" as &[u8]);
         assert_eq!(cpu_arch(&sections(&[&others])), None);
         let all = section(b"aeabi\0", b"\x05x\0\x20\x01gnu\0\x432.09\0\x46\x80\x01\x06\x0e");
@@ -170,8 +175,8 @@ mod tests {
 
     #[test]
     fn whatever_is_odd_tells_nothing() {
-        for end in 0..ARMHF.len() {
-            assert_eq!(cpu_arch(&ARMHF[..end]), None);
+        for end in 0..ARMV7.len() {
+            assert_eq!(cpu_arch(&ARMV7[..end]), None);
         }
         for odd in [&b"B"[..], b"A\0\0\0\0", b"A\xff\xff\xff\xff", b"A\x0b\0\0\0aeabi\0\x01\0\0\0\0"] {
             assert_eq!(cpu_arch(odd), None);
