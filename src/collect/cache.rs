@@ -127,7 +127,7 @@ impl<'f> UnbuiltCache<'f> {
     }
 
     fn index(&self, directory: &Path) -> Index {
-        let names = self.files.names(directory).unwrap_or_else(|fault| self.unlisted(directory, fault));
+        let names = self.files.names(directory).map_err(|fault| self.note(directory, fault)).unwrap_or_default();
         let mut best: HashMap<OsString, (bool, OsString)> = HashMap::new();
         for name in names.into_iter().filter(|name| is_library_name(name)) {
             let Some(Entry { key, is_file }) = self.entry(&directory.join(&name)) else { continue };
@@ -141,16 +141,17 @@ impl<'f> UnbuiltCache<'f> {
         best.into_iter().map(|(key, (_, name))| (key, name)).collect()
     }
 
-    fn unlisted(&self, directory: &Path, fault: Fault) -> Vec<OsString> {
-        if !fault.is_absence() {
-            self.problems.borrow_mut().insert(format!("{} cannot be listed", printable(directory)));
+    /// What is not there, or no regular file, ldconfig would pass over as well.
+    fn note(&self, path: &Path, fault: Fault) {
+        if matches!(fault, Fault::System(_)) && !fault.is_absence() {
+            self.problems.borrow_mut().insert(format!("{} cannot be read", printable(path)));
         }
-        Vec::new()
     }
 
     /// What a cache would have of the library at `path`; `None` for what is no library of this machine.
     fn entry(&self, path: &Path) -> Option<Entry> {
-        let Opened { walk, parsed } = self.files.open(&Spot { world: World::Root, path: path.to_owned() }).ok()?;
+        let opened = self.files.open(&Spot { world: World::Root, path: path.to_owned() });
+        let Opened { walk, parsed } = opened.map_err(|fault| self.note(path, fault)).ok()?;
         let elf = parsed.elf.as_ref().ok()?;
         let is_ours = glibc::counts_in_cache(self.machine, elf.machine());
         if !is_ours || elf.kind() != ElfKind::SharedObject {

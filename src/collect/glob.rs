@@ -53,11 +53,17 @@ fn set(pattern: &[u8], byte: u8) -> Option<(bool, &[u8])> {
     Some((contains(&set[..end], byte) != is_negated, &set[end + 1..]))
 }
 
-fn contains(members: &[u8], byte: u8) -> bool {
-    match members {
-        [] => false,
-        [low, b'-', high, rest @ ..] => (*low..=*high).contains(&byte) || contains(rest, byte),
-        [one, rest @ ..] => *one == byte || contains(rest, byte),
+fn contains(mut members: &[u8], byte: u8) -> bool {
+    loop {
+        let (is_match, rest) = match members {
+            [] => return false,
+            [low, b'-', high, rest @ ..] => ((*low..=*high).contains(&byte), rest),
+            [one, rest @ ..] => (*one == byte, rest),
+        };
+        if is_match {
+            return true;
+        }
+        members = rest;
     }
 }
 

@@ -16,8 +16,12 @@ const MAX_SIZE: u64 = 64 << 10;
 const MAX_FILES: usize = 1_000;
 /// Files that include one another. ldconfig itself has no limit, and dies of a loop.
 const MAX_DEPTH: usize = 16;
-/// Directories that are listed.
+/// Directories that are named, whether they are there or not.
 const MAX_DIRECTORIES: usize = 1_000;
+/// Bytes of a pattern: Linux opens no longer path.
+const MAX_PATTERN: usize = 4_096;
+/// Problems that are told of.
+const MAX_PROBLEMS: usize = 8;
 
 /// What an `ld.so.conf` says, with all that it includes.
 #[derive(Debug, Default)]
@@ -39,7 +43,7 @@ enum Line<'a> {
 impl LdConf {
     /// Reads the file at `path` in the root. Where there is none, there are no directories.
     pub(crate) fn read(files: &Files<'_>, path: &Path) -> LdConf {
-        let mut reading = Reading { files, conf: LdConf::default(), known: BTreeSet::new(), read: 0 };
+        let mut reading = Reading { files, conf: LdConf::default(), known: BTreeSet::new(), read: 0, named: 0 };
         reading.file(path, 0);
         reading.conf
     }
@@ -52,6 +56,8 @@ struct Reading<'a, 'r> {
     known: BTreeSet<PathBuf>,
     /// How many files were read and patterns looked up.
     read: usize,
+    /// How many directories were named.
+    named: usize,
 }
 
 impl Reading<'_, '_> {
@@ -82,18 +88,20 @@ impl Reading<'_, '_> {
     }
 
     fn directory(&mut self, path: &Path) {
+        self.named += 1;
+        if self.named > MAX_DIRECTORIES {
+            return self.problem(path, "is one of too many directories");
+        }
         let Ok(walk) = self.files.walker(World::Root).directory(path) else { return };
-        match self.known.insert(walk.real) {
-            true if self.conf.directories.len() < MAX_DIRECTORIES => self.conf.directories.push(path.to_owned()),
-            true => self.problem(path, "is one of too many directories"),
-            false => {}
+        if self.known.insert(walk.real) {
+            self.conf.directories.push(path.to_owned());
         }
     }
 
     /// The paths that a pattern stands for, in the order of their bytes (glob(3)).
     fn expand(&mut self, pattern: &Path) -> Vec<PathBuf> {
-        if self.read >= MAX_FILES {
-            self.problem(pattern, "is one of too many patterns");
+        if self.read >= MAX_FILES || pattern.as_os_str().len() > MAX_PATTERN {
+            self.problem(pattern, "is one of too many patterns, or too long");
             return Vec::new();
         }
         self.read += 1;
@@ -131,7 +139,9 @@ impl Reading<'_, '_> {
     }
 
     fn problem(&mut self, path: &Path, what: &str) {
-        self.conf.problems.insert(format!("{} {what}", printable(path)));
+        if self.conf.problems.len() < MAX_PROBLEMS {
+            self.conf.problems.insert(format!("{} {what}", printable(path)));
+        }
     }
 }
 

@@ -227,7 +227,7 @@ fn a_conf_that_includes_itself_is_told_and_comes_to_an_end() {
 
 #[test]
 fn a_file_in_the_place_of_the_conf_that_is_too_large_is_told() {
-    let root = root(&"/opt/x\n".repeat(200_000)).file("/lib/libx.so.1", &library("libx.so.1"));
+    let root = root(&"/opt/x\n".repeat(20_000)).file("/lib/libx.so.1", &library("libx.so.1"));
     let closure = root.closure("/app");
     assert!(closure.findings()[0].message().contains("/etc/ld.so.conf is too large"), "{closure:?}");
 }
@@ -238,6 +238,28 @@ fn a_pattern_that_stands_for_too_many_files_is_told() {
     let root = names.lines().fold(root("include d/*.conf\n"), |root, path| root.bytes(path, b""));
     let closure = root.closure("/app");
     assert!(closure.findings()[0].message().contains("/etc/d/*.conf stands for too many files"), "{closure:?}");
+}
+
+#[test]
+fn more_directories_than_anyone_has_are_told() {
+    let root = root(&"/opt/x\n".repeat(1_001)).file("/lib/libx.so.1", &library("libx.so.1"));
+    let closure = root.closure("/app");
+    assert!(closure.findings()[0].message().contains("/opt/x is one of too many directories"), "{closure:?}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_listed_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = root("/opt/x\n").file("/opt/x/libx-1.so", &library("libx.so.1"));
+    let mode =
+        |mode| std::fs::set_permissions(root.on_machine("/opt/x"), std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o000);
+    let closure = root.closure("/app");
+    let is_root = std::fs::read_dir(root.on_machine("/opt/x")).is_ok();
+    mode(0o755);
+    assert_eq!(missing(&closure).is_empty(), is_root);
+    let message = closure.findings()[0].message();
+    assert!(is_root || message.contains("/opt/x cannot be read; "), "{message}");
 }
 
 #[test]
