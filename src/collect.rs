@@ -3,6 +3,7 @@
 mod cache;
 mod closure;
 mod expand;
+mod explain;
 mod files;
 mod findings;
 mod glibc;
@@ -42,6 +43,7 @@ use search::{Anchor, Found, Place};
 
 pub use closure::{Closure, Object, Request};
 pub(crate) use closure::{InSystem, LoaderFacts, Source};
+pub use explain::{Explanation, Link};
 pub(crate) use files::{Opened, Parsed, Spot, World};
 pub(crate) use ld_cache::{Listed, write as write_ld_cache};
 pub use loader::Libc;
@@ -302,12 +304,15 @@ impl Work<'_> {
         Ok(Run { build: Some(build), no_cache, ..Run::of(runs) })
     }
 
-    /// The loader's cache. On this machine itself, a loader that has none finds nothing in its place.
+    /// The loader's cache. A sysroot may come without one, as packages leave it; this machine itself is as it is.
     fn cache<'f>(&self, files: &'f Files<'f>, build: &GlibcBuild, machine: Machine) -> Option<Cache<'f>> {
-        let file = files.read(&build.cache, MAX_CACHE).ok();
-        let cache = file.and_then(|bytes| Cache::of_file(bytes, machine.byte_order));
-        let conf = || build.cache.with_file_name("ld.so.conf");
-        cache.or_else(|| (!self.root.is_host()).then(|| Cache::unbuilt(files, &conf(), machine)))
+        match files.read(&build.cache, MAX_CACHE) {
+            Ok(bytes) => Cache::of_file(bytes, machine.byte_order),
+            Err(fault) if fault.is_absence() && !self.root.is_host() => {
+                Some(Cache::unbuilt(files, &build.cache.with_file_name("ld.so.conf"), machine))
+            }
+            Err(_) => None,
+        }
     }
 
     fn setting(&self, is_secure: bool) -> Setting {

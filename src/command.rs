@@ -2,6 +2,7 @@
 
 mod args;
 mod build;
+mod explain;
 mod inspect;
 mod output;
 mod report;
@@ -48,6 +49,7 @@ pub(crate) fn run() -> ExitCode {
     let result = match &arguments.subcommand {
         Subcommand::Build(build) => build::run(build),
         Subcommand::Inspect(inspect) => inspect::run(inspect),
+        Subcommand::Explain(explain) => explain::run(explain),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

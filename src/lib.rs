@@ -67,7 +67,7 @@ mod tree;
 
 pub use analyze::{ByteOrder, Class, Dependency, DependencyKind, Elf, ElfKind, Machine, VersionNeed, limits};
 pub use assemble::{Compression, Image, ImageBuilder, Written};
-pub use collect::{Closure, Collector, Libc, Object, Request};
+pub use collect::{Closure, Collector, Explanation, Libc, Link, Object, Request};
 pub use error::{Error, ErrorKind, Result};
 pub use finding::{Finding, Level};
 pub use text::printable;

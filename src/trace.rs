@@ -234,7 +234,8 @@ impl Display for Missing {
     }
 }
 
-fn fmt_attempts(f: &mut Formatter<'_>, tried: &[Attempt]) -> fmt::Result {
+/// A line for each place that was tried.
+pub(crate) fn fmt_attempts(f: &mut Formatter<'_>, tried: &[Attempt]) -> fmt::Result {
     let rows: Vec<[String; 3]> =
         tried.iter().map(|a| [printable(&a.path).to_string(), a.rule_in_words(), a.reason_in_words()]).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);

@@ -1,5 +1,6 @@
 //! The arguments of the command.
 
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -25,6 +26,8 @@ pub(crate) enum Subcommand {
     Build(Box<Build>),
     /// Show what a program needs: who needs what, found by which rule, where.
     Inspect(Inspect),
+    /// Show why a file is in the image: every chain of requests from the program to it.
+    Explain(Explain),
 }
 
 #[derive(Args)]
@@ -126,7 +129,7 @@ pub(crate) struct Build {
 
     /// How to answer: the manifest's digest, or all that is known of the image.
     #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "What comes back")]
-    pub(crate) format: BuildFormat,
+    pub(crate) format: ReportFormat,
 }
 
 #[derive(Args)]
@@ -137,6 +140,21 @@ pub(crate) struct Inspect {
     /// A tree of who needs what, a list of the files, or all that is known.
     #[arg(long, value_name = "FORMAT", default_value = "tree")]
     pub(crate) format: InspectFormat,
+    #[command(flatten)]
+    pub(crate) search: Search,
+}
+
+#[derive(Args)]
+pub(crate) struct Explain {
+    /// The program, by its path on this machine.
+    #[arg(value_name = "BINARY")]
+    pub(crate) binary: PathBuf,
+    /// A library's name, or a path in the image.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: OsString,
+    /// Sentences, or all that is known.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: ReportFormat,
     #[command(flatten)]
     pub(crate) search: Search,
 }
@@ -154,7 +172,7 @@ pub(crate) enum Kind {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum BuildFormat {
+pub(crate) enum ReportFormat {
     Text,
     Json,
 }

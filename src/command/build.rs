@@ -8,7 +8,7 @@ use scratchpack::{Entry, EntryKind, Image, ImageBuilder, Level, Written};
 use serde::Serialize;
 
 use super::Failure;
-use super::args::{Build, BuildFormat, Kind};
+use super::args::{Build, Kind, ReportFormat};
 use super::output::{finding_reports, say_findings, text, write_json};
 use super::report::ClosureReport;
 
@@ -18,12 +18,12 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     if to_stdout && matches!(kind, Kind::Layout | Kind::Rootfs) {
         return Err(Failure::Usage("a layout or root directory cannot go to standard output".into()));
     }
-    if to_stdout && build.format == BuildFormat::Json {
+    if to_stdout && build.format == ReportFormat::Json {
         return Err(Failure::Usage("standard output cannot hold the image and a report; give another -o".into()));
     }
     let image = match builder(build)?.build() {
         Ok(image) => image,
-        Err(error) if build.format == BuildFormat::Json => return Err(report_failure(build, error)),
+        Err(error) if build.format == ReportFormat::Json => return Err(report_failure(build, error)),
         Err(error) => return Err(error.into()),
     };
     if !build.quiet {
@@ -31,7 +31,7 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     }
     let warnings = image.findings().iter().filter(|finding| finding.level() == Level::Warning).count();
     if build.strict && warnings > 0 {
-        if build.format == BuildFormat::Json {
+        if build.format == ReportFormat::Json {
             write_json(&Report::of(&image, None))?;
         }
         return Err(Failure::Failed("there are warnings, and --strict was given; nothing was written".into()));
@@ -41,10 +41,10 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     }
     let written = write(kind, &build.output, &image)?;
     match (build.format, written) {
-        (BuildFormat::Json, written) => write_json(&Report::of(&image, written.as_ref()))?,
-        (BuildFormat::Text, Some(written)) => writeln!(std::io::stdout(), "{}", written.digest())?,
+        (ReportFormat::Json, written) => write_json(&Report::of(&image, written.as_ref()))?,
+        (ReportFormat::Text, Some(written)) => writeln!(std::io::stdout(), "{}", written.digest())?,
         // A directory has no digest.
-        (BuildFormat::Text, None) => {}
+        (ReportFormat::Text, None) => {}
     }
     Ok(())
 }

@@ -42,7 +42,7 @@ struct MissingReport {
 }
 
 #[derive(Serialize)]
-struct AttemptReport {
+pub(super) struct AttemptReport {
     path: String,
     rule: &'static str,
     why: &'static str,
@@ -97,19 +97,24 @@ impl ObjectReport {
     }
 }
 
-impl MissingReport {
-    fn of(missing: &Missing) -> Self {
-        let tried = |attempt: &Attempt| AttemptReport {
+impl AttemptReport {
+    pub(super) fn of(attempt: &Attempt) -> Self {
+        AttemptReport {
             path: text(attempt.path()),
             rule: attempt.rule().code(),
             why: attempt.why().code(),
             detail: attempt.detail().map(str::to_owned),
-        };
+        }
+    }
+}
+
+impl MissingReport {
+    fn of(missing: &Missing) -> Self {
         MissingReport {
             name: text(missing.name()),
             version: missing.version().map(text),
             needed_by: missing.needed_by().iter().map(text).collect(),
-            tried: missing.tried().iter().map(tried).collect(),
+            tried: missing.tried().iter().map(AttemptReport::of).collect(),
             note: missing.note().map(str::to_owned),
         }
     }

@@ -31,10 +31,13 @@ fn a_hit_of_the_cache_is_opened() {
     bench.ldconfig().loads(&["opt/l/libx.so.1"]);
 }
 
+/// A sysroot without a cache is taken for one in which ldconfig did not run yet; its own loader finds nothing.
 #[test]
-fn the_list_of_directories_is_never_read() {
+fn the_list_of_directories_is_read_in_place_of_a_cache_that_is_absent_and_never_else() {
     let Some(bench) = with_hit() else { return };
-    bench.misses(&["libx.so.1"]);
+    bench.assert_starts(false);
+    assert_eq!(bench.closure().findings()[0].code(), "no-cache");
+    bench.text("etc/ld.so.cache", "no cache").misses(&["libx.so.1"]);
 }
 
 #[test]

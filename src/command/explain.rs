@@ -1,0 +1,132 @@
+//! `scratchpack explain`
+
+use std::io::Write;
+
+use scratchpack::{Closure, Explanation, Image, Link};
+use serde::Serialize;
+
+use super::Failure;
+use super::args::{Explain, ReportFormat};
+use super::output::{shown, text, write_json};
+use super::report::AttemptReport;
+
+pub(crate) fn run(explain: &Explain) -> Result<(), Failure> {
+    let closure = explain.search.collector().collect(&explain.binary)?;
+    let explanations = closure.explain(&explain.name);
+    let reasons = if explanations.is_empty() { reasons(explain, &closure)? } else { Vec::new() };
+    match explain.format {
+        ReportFormat::Json => write_json(&Report::of(explain, &explanations, &reasons))?,
+        ReportFormat::Text => {
+            let mut out = std::io::stdout().lock();
+            explanations.iter().try_for_each(|explanation| writeln!(out, "{explanation}"))?;
+            reasons.iter().try_for_each(|(path, reason)| writeln!(out, "{path}: {reason}"))?;
+        }
+    }
+    match explanations.is_empty() && reasons.is_empty() {
+        true => Err(not_there(explain, &closure)),
+        false => Ok(()),
+    }
+}
+
+/// What is in the image and no object of a process: a symlink, a directory, a file that is made for the loader.
+fn reasons(explain: &Explain, closure: &Closure) -> Result<Vec<(String, String)>, Failure> {
+    if !closure.missing().is_empty() {
+        return Ok(Vec::new());
+    }
+    let image = Image::builder().collector(explain.search.collector()).binary(&explain.binary).build()?;
+    let entries = image.entries().filter(|entry| {
+        entry.path().as_os_str() == explain.name || entry.path().file_name() == Some(explain.name.as_os_str())
+    });
+    Ok(entries.map(|entry| (shown(entry.path()), entry.reason().to_owned())).collect())
+}
+
+fn not_there(explain: &Explain, closure: &Closure) -> Failure {
+    match closure.missing().iter().find(|missing| missing.name() == explain.name) {
+        Some(missing) => Failure::Failed(missing.to_string()),
+        None => Failure::Failed(format!(
+            "{} is not in the image of {}; `scratchpack inspect` shows what is",
+            shown(&explain.name),
+            shown(&explain.binary)
+        )),
+    }
+}
+
+#[derive(Serialize)]
+struct Report {
+    binary: String,
+    name: String,
+    files: Vec<FileReport>,
+}
+
+#[derive(Default, Serialize)]
+struct FileReport {
+    path: String,
+    /// Of what is no object of a process.
+    reason: Option<String>,
+    opened: Option<String>,
+    source: Option<String>,
+    chains: Vec<Vec<StepReport>>,
+    complete: bool,
+    links: Vec<LinkReport>,
+}
+
+#[derive(Serialize)]
+struct StepReport {
+    needed_by: String,
+    name: String,
+    path: String,
+    rule: &'static str,
+}
+
+#[derive(Serialize)]
+struct LinkReport {
+    #[serde(flatten)]
+    step: StepReport,
+    tried: Vec<AttemptReport>,
+}
+
+impl Report {
+    fn of(explain: &Explain, explanations: &[Explanation<'_>], reasons: &[(String, String)]) -> Self {
+        let entry = |(path, reason): &(String, String)| FileReport {
+            path: path.clone(),
+            reason: Some(reason.clone()),
+            complete: true,
+            ..FileReport::default()
+        };
+        let files = explanations.iter().map(FileReport::of).chain(reasons.iter().map(entry)).collect();
+        Report { binary: text(&explain.binary), name: text(&explain.name), files }
+    }
+}
+
+impl FileReport {
+    fn of(explanation: &Explanation<'_>) -> Self {
+        let object = explanation.object();
+        let chain = |chain: &Vec<Link<'_>>| chain.iter().map(StepReport::of).collect();
+        FileReport {
+            path: text(object.path()),
+            reason: None,
+            opened: Some(text(object.opened())),
+            source: Some(text(&object.source())),
+            chains: explanation.chains().iter().map(chain).collect(),
+            complete: explanation.is_complete(),
+            links: explanation.links().iter().map(LinkReport::of).collect(),
+        }
+    }
+}
+
+impl StepReport {
+    fn of(link: &Link<'_>) -> Self {
+        StepReport {
+            needed_by: text(link.requester().path()),
+            name: text(link.name()),
+            path: text(link.object().path()),
+            rule: link.rule().code(),
+        }
+    }
+}
+
+impl LinkReport {
+    fn of(link: &Link<'_>) -> Self {
+        LinkReport { step: StepReport::of(link), tried: link.tried().iter().map(AttemptReport::of).collect() }
+    }
+}
