@@ -192,8 +192,13 @@ fn io_words(error: &io::Error) -> String {
 
 fn unresolved(missing: &[Missing]) -> String {
     let list: Vec<String> = missing.iter().map(Missing::to_string).collect();
-    let libraries = count(missing.len(), "file that it needs was", "files that it needs were");
-    format!("{libraries} not found\n{}", list.join("\n"))
+    let versions = missing.iter().filter(|missing| missing.version().is_some()).count();
+    let parts = [(missing.len() - versions, "file", "files"), (versions, "version", "versions")];
+    let parts =
+        parts.into_iter().filter(|(number, ..)| *number > 0).map(|(number, one, many)| count(number, one, many));
+    let parts: Vec<String> = parts.collect();
+    let were = if missing.len() == 1 { "was" } else { "were" };
+    format!("{} that it needs {were} not found\n{}", parts.join(" and "), list.join("\n"))
 }
 
 impl Display for Error {

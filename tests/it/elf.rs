@@ -18,6 +18,9 @@ pub struct Fixture {
     pub numbers: Vec<(u64, u64)>,
     /// Bytes in a read-only segment of their own, as a loader has its strings.
     pub data: Vec<u8>,
+    /// File, version, and whether it may be absent.
+    pub needed_versions: Vec<(String, String, bool)>,
+    pub defined_versions: Vec<String>,
     /// A further segment by its type, behind the data.
     pub more: Option<(u32, Vec<u8>)>,
     pub has_dynamic: bool,
@@ -28,6 +31,8 @@ pub const SONAME: u64 = 14;
 pub const RPATH: u64 = 15;
 pub const RUNPATH: u64 = 29;
 pub const FLAGS_1: u64 = 0x6fff_fffb;
+pub const RELR: u64 = 36;
+pub const AUDIT: u64 = 0x6fff_fefc;
 pub const AUXILIARY: u64 = 0x7fff_fffd;
 pub const FILTER: u64 = 0x7fff_ffff;
 
@@ -56,6 +61,8 @@ pub fn library(soname: &str) -> Fixture {
         strings: Vec::new(),
         numbers: Vec::new(),
         data: Vec::new(),
+        needed_versions: Vec::new(),
+        defined_versions: Vec::new(),
         more: None,
         has_dynamic: true,
     }
@@ -81,6 +88,13 @@ pub fn loader(directories: &[&str]) -> Fixture {
     let list: String = directories.iter().map(|directory| format!("{directory}/\0")).collect();
     let data = format!("\0{list}\0\0{list}\0glibc-ld.so.cache1.1\0/etc/ld.so.cache\0");
     Fixture { data: data.into_bytes(), ..library("ld-linux-x86-64.so.2") }
+}
+
+/// The same, of a release that searches glibc-hwcaps, and no other subdirectories for some CPUs.
+pub fn newer_loader(directories: &[&str]) -> Fixture {
+    let loader = loader(directories);
+    let words = b"glibc-hwcaps\0DT_RELR without GLIBC_ABI_DT_RELR dependency\0";
+    Fixture { data: [&loader.data[..], words].concat(), ..loader }
 }
 
 impl Fixture {
@@ -111,6 +125,21 @@ impl Fixture {
         self
     }
 
+    pub fn needs_version(mut self, file: &str, version: &str) -> Self {
+        self.needed_versions.push((file.to_owned(), version.to_owned(), false));
+        self
+    }
+
+    pub fn likes_version(mut self, file: &str, version: &str) -> Self {
+        self.needed_versions.push((file.to_owned(), version.to_owned(), true));
+        self
+    }
+
+    pub fn defines(mut self, versions: &[&str]) -> Self {
+        self.defined_versions = versions.iter().map(ToString::to_string).collect();
+        self
+    }
+
     pub fn machine(mut self, machine: u16, is_64: bool, is_little: bool) -> Self {
         (self.machine, self.is_64, self.is_little) = (machine, is_64, is_little);
         self
@@ -123,8 +152,10 @@ impl Fixture {
         let interpreter = self.interpreter.clone().unwrap_or_default();
         let (table, offsets) = self.string_table();
         let table_at = start + interpreter.len();
-        let dynamic_at = (table_at + table.len()).next_multiple_of(8);
-        let dynamic = self.dynamic(&offsets, table_at, table.len());
+        let versions_at = (table_at + table.len()).next_multiple_of(8);
+        let versions = self.versions(&offsets[self.strings.len()..]);
+        let dynamic_at = (versions_at + versions.len()).next_multiple_of(8);
+        let dynamic = self.dynamic(&offsets, table_at, table.len(), versions_at);
         let data_at = dynamic_at + dynamic.len();
         let data_end = data_at + self.data.len();
         let more_at = data_end.next_multiple_of(8);
@@ -143,6 +174,8 @@ impl Fixture {
         }
         out.extend(interpreter);
         out.extend(table);
+        out.resize(versions_at, 0);
+        out.extend(versions);
         out.resize(dynamic_at, 0);
         out.extend(dynamic);
         out.extend(&self.data);
@@ -168,7 +201,9 @@ impl Fixture {
     fn string_table(&self) -> (Vec<u8>, Vec<usize>) {
         let mut table = vec![0];
         let mut offsets = Vec::new();
-        for (_, string) in &self.strings {
+        let needed = self.needed_versions.iter().flat_map(|(file, version, _)| [file.as_bytes(), version.as_bytes()]);
+        let versions = needed.chain(self.defined_versions.iter().map(String::as_bytes));
+        for string in self.strings.iter().map(|(_, string)| string.as_slice()).chain(versions) {
             offsets.push(table.len());
             table.extend(string);
             table.push(0);
@@ -176,14 +211,45 @@ impl Fixture {
         (table, offsets)
     }
 
-    fn dynamic(&self, offsets: &[usize], table_at: usize, table_size: usize) -> Vec<u8> {
+    /// A record for each needed version with its one auxiliary, then one for each defined version.
+    fn versions(&self, offsets: &[usize]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let offset = |at: usize| u32::try_from(offsets[at]).unwrap();
+        for (number, (_, version, is_weak)) in self.needed_versions.iter().enumerate() {
+            let is_last = number + 1 == self.needed_versions.len();
+            [1, 1].into_iter().for_each(|half| self.half(&mut out, half));
+            [offset(number * 2), 16, if is_last { 0 } else { 32 }]
+                .into_iter()
+                .for_each(|word| self.long(&mut out, word));
+            self.long(&mut out, hash(version));
+            [if *is_weak { 2 } else { 0 }, 2].into_iter().for_each(|half| self.half(&mut out, half));
+            [offset(number * 2 + 1), 0].into_iter().for_each(|word| self.long(&mut out, word));
+        }
+        for (number, version) in self.defined_versions.iter().enumerate() {
+            let is_last = number + 1 == self.defined_versions.len();
+            [1, 0, 1, 1].into_iter().for_each(|half| self.half(&mut out, half));
+            [hash(version), 20, if is_last { 0 } else { 28 }].into_iter().for_each(|word| self.long(&mut out, word));
+            [offset(self.needed_versions.len() * 2 + number), 0].into_iter().for_each(|word| self.long(&mut out, word));
+        }
+        out
+    }
+
+    fn version_tags(&self, at: usize) -> Vec<(u64, u64)> {
+        let needed = (!self.needed_versions.is_empty()).then_some((0x6fff_fffe, at as u64));
+        let defined_at = (at + self.needed_versions.len() * 32) as u64;
+        let defined = (!self.defined_versions.is_empty()).then_some((0x6fff_fffc, defined_at));
+        needed.into_iter().chain(defined).collect()
+    }
+
+    fn dynamic(&self, offsets: &[usize], table_at: usize, table_size: usize, versions_at: usize) -> Vec<u8> {
         if !self.has_dynamic {
             return Vec::new();
         }
         let mut out = Vec::new();
         let strings = self.strings.iter().zip(offsets).map(|((tag, _), &offset)| (*tag, offset as u64));
         let table = [(5, table_at as u64), (10, table_size as u64)];
-        for (tag, value) in strings.chain(table).chain(self.numbers.iter().copied()).chain([(0, 0)]) {
+        let numbers = self.version_tags(versions_at).into_iter().chain(self.numbers.iter().copied());
+        for (tag, value) in strings.chain(table).chain(numbers).chain([(0, 0)]) {
             self.word(&mut out, tag);
             self.word(&mut out, value);
         }
@@ -282,4 +348,13 @@ fn fixtures_are_what_an_independent_parser_reads() {
         assert_eq!(file.segments().next().unwrap().size(), bytes.len() as u64);
         assert_eq!(file.entry(), 0x1000);
     }
+}
+
+/// The hash of a name in the tables of versions (gABI, "Hash Table").
+fn hash(name: &str) -> u32 {
+    name.bytes().fold(0, |hash: u32, byte| {
+        let hash = (hash << 4).wrapping_add(u32::from(byte));
+        let high = hash & 0xf000_0000;
+        (hash ^ (high >> 24)) & !high
+    })
 }

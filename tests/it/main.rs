@@ -8,14 +8,18 @@ mod documents;
 mod elf;
 mod errors;
 mod examples;
+mod explaining;
 mod layers;
 mod musl;
 mod outputs;
 mod placing;
 mod proving;
+mod rights;
 mod root;
 mod searching;
 mod unbuilt_cache;
+mod variants;
+mod versions;
 
 #[cfg(feature = "cli")]
 mod command;
