@@ -48,8 +48,9 @@ impl Dynamic {
         let Some(header) = segments.headers.iter().rfind(|h| h.p_type == PT_DYNAMIC) else { return Ok(None) };
         let entries = read_entries(reader, segments, header)?;
         let strings = Strings::locate(&entries, segments)?;
+        let dynamic = strings.resolve(&entries, reader)?;
         let versions = Versions::read(&entries, &strings, segments, reader)?;
-        Ok(Some(Dynamic { versions, ..strings.resolve(&entries, reader)? }))
+        Ok(Some(Dynamic { versions, ..dynamic }))
     }
 }
 
@@ -102,7 +103,18 @@ impl Strings {
         Ok(Strings { offset, size })
     }
 
+    /// Linkers put the names of libraries near each other, and the versions behind them: what is read from the first of
+    /// them on holds nearly all. Where it cannot be read, whoever wants a string will say so.
+    fn start_at_first<R: ReadAt + ?Sized>(&self, entries: &[Dyn], reader: &mut Reader<'_, R>) {
+        let is_string = |tag| DependencyKind::of(tag).is_some() || matches!(tag, DT_SONAME | DT_RPATH | DT_RUNPATH);
+        let first = entries.iter().filter(|entry| is_string(entry.d_tag)).map(|entry| entry.d_val).min();
+        if let Some(at) = first.filter(|&at| at < self.size) {
+            let _ = reader.bytes(self.offset + at, 1, "string table");
+        }
+    }
+
     fn resolve<R: ReadAt + ?Sized>(&self, entries: &[Dyn], reader: &mut Reader<'_, R>) -> Result<Dynamic, Cause> {
+        self.start_at_first(entries, reader);
         let mut single = |tag, what| match last(entries, tag) {
             Some(at) => self.get(at, what, MAX_PATH_LIST, reader).map(Some),
             None => Ok(None),
