@@ -283,3 +283,65 @@ fn what_fails_is_reported_as_json_where_it_is_an_elf_file() {
     let (status, report) = self::report(&root, "libx.so");
     assert_eq!((status, &report["architecture"]), (Some(1), &json!("amd64")));
 }
+
+#[test]
+fn explain_tells_every_chain_and_the_places_tried_before() {
+    let root = simple();
+    let output = scratchpack(&root, &["explain", "app", "liby.so", "--sysroot", "."]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let text = out(&output);
+    assert!(text.contains("/app -> libx.so.1 [runpath] -> liby.so [default]"), "{text}");
+    assert!(text.contains("/lib/x86_64-linux-gnu/liby.so  default directory  no such file"), "{text}");
+}
+
+#[test]
+fn explain_has_chains_and_links_as_json() {
+    let root = simple();
+    let output = scratchpack(&root, &["explain", "app", "liby.so", "--sysroot", ".", "--format", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let file = &report["files"][0];
+    assert_eq!((&file["path"], &file["complete"]), (&json!("/lib/liby.so"), &json!(true)));
+    let link = json!({ "needed_by": "/app", "name": "libx.so.1", "path": "/opt/l/libx.so.1", "rule": "runpath" });
+    assert_eq!(file["chains"][0][0], link);
+    assert_eq!(file["links"][1]["tried"][0]["rule"], "cache");
+}
+
+#[test]
+fn explain_knows_what_is_no_object_and_what_is_not_there() {
+    let root = simple();
+    let link = scratchpack(&root, &["explain", "app", "/opt/l", "--sysroot", "."]);
+    assert_eq!((link.status.code(), out(&link).as_str()), (Some(0), "/opt/l: holds what is in it\n"));
+    let none = scratchpack(&root, &["explain", "app", "libnone.so", "--sysroot", "."]);
+    assert_eq!((none.status.code(), out(&none).as_str()), (Some(1), ""));
+    assert!(err(&none).contains("libnone.so is not in the image of app"), "{}", err(&none));
+}
+
+#[test]
+fn a_version_that_is_missing_is_in_the_report_and_nothing_is_written() {
+    let root = Root::debian()
+        .file("/app", &program(&["libx.so"]).needs_version("libx.so", "V2"))
+        .file("/lib/libx.so", &library("libx.so").defines(&["V1"]));
+    for subcommand in [&["inspect", "app"][..], &["build", "app", "-o", "app.tar"]] {
+        let arguments = [subcommand, &["--sysroot", ".", "--format", "json"]].concat();
+        let output = scratchpack(&root, &arguments);
+        assert_eq!(output.status.code(), Some(1));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let missing = &report["missing"][0];
+        assert_eq!((&missing["name"], &missing["version"]), (&json!("libx.so"), &json!("V2")));
+        assert_eq!(missing["needed_by"], json!(["/app"]));
+        assert!(err(&output).contains("app needs version V2 of libx.so, which was not found"), "{}", err(&output));
+    }
+    assert!(!root.on_machine("/app.tar").exists());
+}
+
+#[test]
+fn relative_search_paths_mean_the_working_directory_that_is_given() {
+    let root = Root::debian()
+        .file("/app", &program(&["libx.so"]).with(RUNPATH, "lib"))
+        .file("/work/lib/libx.so", &library("libx.so"));
+    let refused = scratchpack(&root, &["inspect", "app", "--sysroot", "."]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(err(&refused).contains("means the working directory"), "{}", err(&refused));
+    let found = scratchpack(&root, &["inspect", "app", "--sysroot", ".", "--workdir", "/work"]);
+    assert_eq!(found.status.code(), Some(0), "{}", err(&found));
+}
