@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::cache::Cache;
 use super::expand::{Expander, Name, Owner, places_at};
@@ -29,7 +30,7 @@ pub(crate) struct Start<'t, T> {
 pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpreter: Loaded) -> Loading {
     let (program_again, interpreter_again) = (program.clone(), interpreter.clone());
     let mut loading = Process::of_program(start, program, interpreter).run();
-    for (entry, name, asked_by) in auditing_objects(start.setting, &program_again) {
+    for (entry, name, asked_by) in auditing_objects(start.setting, &program_again).into_iter().take(NAMESPACES) {
         let namespace = Process::namespace(start, program_again.clone(), interpreter_again.clone());
         let audit = namespace.run_audit(entry, &name);
         match audit.not_found.is_empty() {
@@ -40,6 +41,9 @@ pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpret
     }
     loading
 }
+
+/// Namespaces of a process, the program's own left out (`DL_NNS` in glibc). For more the loader has no room.
+const NAMESPACES: usize = 15;
 
 /// The auditing objects of a process: those that the program names, then those of its environment.
 fn auditing_objects(setting: &Setting, program: &Loaded) -> Vec<(usize, OsString, &'static str)> {
@@ -56,6 +60,7 @@ struct Process<'t, T> {
     expander: Expander<'t>,
     machine: Machine,
     variants: Variants,
+    library_path: Rc<[Place]>,
     /// Every name that a loaded object answers to.
     names: HashMap<OsString, usize>,
     files: HashMap<FileId, usize>,
@@ -77,7 +82,21 @@ impl<'t, T: FileTree> Process<'t, T> {
         process.adopt(program);
         process.adopt(interpreter);
         process.append(PROGRAM);
+        process.library_path = process.whole_library_path();
         process
+    }
+
+    /// What the caller names, and `LD_LIBRARY_PATH`, in which semicolons part as well as colons, and `$ORIGIN` is the
+    /// program's (`_dl_init_paths` in glibc).
+    fn whole_library_path(&self) -> Rc<[Place]> {
+        let setting = self.start.setting;
+        if setting.environment_path.is_empty() {
+            return setting.library_path.clone();
+        }
+        let list = setting.environment_path.as_bytes().iter();
+        let list: Vec<u8> = list.map(|&byte| if byte == b';' { b':' } else { byte }).collect();
+        let expanded = self.expander.list(owner(&self.loading, PROGRAM), OsStr::from_bytes(&list));
+        setting.library_path.iter().chain(expanded.places.iter()).cloned().collect()
     }
 
     /// A namespace in which nothing is loaded yet. The interpreter is shared once it is found, but answers to no name.
@@ -99,6 +118,7 @@ impl<'t, T: FileTree> Process<'t, T> {
                 subdirectories: levels.map(|level| hwcaps_subdirectory(level)).collect(),
                 plain: true,
             },
+            library_path: Rc::default(),
             names: HashMap::new(),
             files: HashMap::new(),
             order: Vec::new(),
@@ -300,8 +320,8 @@ impl<'t, T: FileTree> Process<'t, T> {
             let chain: Vec<usize> = chain.collect();
             lists.extend(chain.into_iter().filter_map(|at| self.path_list(at, Rule::Rpath)));
         }
-        if !self.start.setting.library_path.is_empty() {
-            let places = self.start.setting.library_path.clone();
+        if !self.library_path.is_empty() {
+            let places = self.library_path.clone();
             lists.push(List { rule: Rule::LibraryPath, owner: None, places });
         }
         lists.extend(runpath);

@@ -96,16 +96,14 @@ pub(crate) struct Start<'t, T> {
 
 /// Loads `program` and all that it needs. The interpreter is the C library itself.
 pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpreter: Loaded) -> Loading {
-    let system = start
-        .directories
-        .iter()
-        .filter_map(|path| start.setting.absolute(path.as_os_str()))
-        .map(Place::fixed)
-        .collect();
+    let setting = start.setting;
+    let place = |path: &OsStr| setting.absolute(path).map(Place::fixed);
+    let environment = elements(setting.environment_path.as_bytes()).filter_map(|path| place(OsStr::from_bytes(path)));
     let mut process = Process {
         start,
         machine: program.elf.machine(),
-        system,
+        library_path: setting.library_path.iter().cloned().chain(environment).collect(),
+        system: start.directories.iter().filter_map(|path| place(path.as_os_str())).collect(),
         short_names: HashMap::new(),
         files: HashMap::from([(interpreter.opened.parsed.stamp.id, INTERPRETER)]),
         run_paths: HashMap::new(),
@@ -118,6 +116,7 @@ pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpret
 struct Process<'t, T> {
     start: &'t Start<'t, T>,
     machine: Machine,
+    library_path: Rc<[Place]>,
     system: Rc<[Place]>,
     /// Base names of what a search found; sonames are never read.
     short_names: HashMap<OsString, usize>,
@@ -231,7 +230,7 @@ impl<T: FileTree> Process<'_, T> {
 
     /// LD_LIBRARY_PATH, then the paths of the requester and all its ancestors, then the system's.
     fn lists(&mut self, object: usize) -> Vec<(Rule, Rc<[Place]>)> {
-        let mut lists = vec![(Rule::LibraryPath, self.start.setting.library_path.clone())];
+        let mut lists = vec![(Rule::LibraryPath, self.library_path.clone())];
         let chain: Vec<usize> = std::iter::successors(Some(object), |&at| self.loading.objects[at].loader).collect();
         lists.extend(chain.into_iter().filter_map(|at| self.run_path(at)));
         lists.push((Rule::Default, self.system.clone()));

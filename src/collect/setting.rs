@@ -1,7 +1,7 @@
 //! What a process starts with besides its files: its environment, its working directory, its rights and its CPU.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -10,8 +10,10 @@ use super::search::Place;
 /// What a loader takes from a process (ld.so(8)).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Setting {
-    /// `LD_LIBRARY_PATH`.
+    /// Directories that the caller names, in the place of `LD_LIBRARY_PATH`.
     pub(crate) library_path: Rc<[Place]>,
+    /// `LD_LIBRARY_PATH` as it stands in the environment.
+    pub(crate) environment_path: OsString,
     /// `LD_PRELOAD`.
     pub(crate) preload: Vec<OsString>,
     /// `LD_AUDIT`.
@@ -35,13 +37,11 @@ pub(crate) struct Cpu {
 impl Setting {
     /// Of an image's own configuration: `NAME=VALUE` each, and its working directory, which is `/` by default.
     pub(crate) fn of_image(variables: &[String], working_directory: Option<&Path>) -> Setting {
-        let directory = working_directory.unwrap_or(Path::new("/"));
-        let place = |element: &[u8]| Place::fixed(in_directory(directory, OsStr::from_bytes(element)));
         Setting {
-            library_path: elements(variables, "LD_LIBRARY_PATH", b":;").map(place).collect(),
-            preload: names(variables, "LD_PRELOAD", b": "),
-            audit: names(variables, "LD_AUDIT", b":"),
-            working_directory: Some(directory.to_owned()),
+            environment_path: value(variables, "LD_LIBRARY_PATH").into(),
+            preload: names(value(variables, "LD_PRELOAD"), b": "),
+            audit: names(value(variables, "LD_AUDIT"), b":"),
+            working_directory: Some(working_directory.unwrap_or(Path::new("/")).to_owned()),
             ..Setting::default()
         }
     }
@@ -49,8 +49,8 @@ impl Setting {
     /// The same for a program that gains rights: nothing that the environment names counts, because preloaded and
     /// auditing objects would have to be setuid themselves.
     pub(crate) fn secure(&self) -> Setting {
-        let (library_path, preload, audit) = Default::default();
-        Setting { library_path, preload, audit, is_secure: true, ..self.clone() }
+        let (environment_path, preload, audit) = Default::default();
+        Setting { environment_path, preload, audit, is_secure: true, ..self.clone() }
     }
 
     /// The same on a CPU of this kind.
@@ -71,32 +71,28 @@ fn in_directory(directory: &Path, path: &OsStr) -> PathBuf {
     if path.is_empty() { directory.to_owned() } else { directory.join(path) }
 }
 
-/// The first variable of a name counts. An empty list is none; an empty element is the working directory.
-fn elements<'v>(variables: &'v [String], name: &str, separators: &'v [u8]) -> impl Iterator<Item = &'v [u8]> {
-    let value = variables.iter().find_map(|variable| variable.strip_prefix(name)?.strip_prefix('='));
-    let value = value.filter(|value| !value.is_empty()).map(str::as_bytes);
-    value.into_iter().flat_map(|value| value.split(|byte| separators.contains(byte)))
+/// The first variable of a name counts.
+fn value<'v>(variables: &'v [String], name: &str) -> &'v str {
+    let mut values = variables.iter().filter_map(|variable| variable.strip_prefix(name)?.strip_prefix('='));
+    values.next().unwrap_or_default()
 }
 
-fn names(variables: &[String], name: &str, separators: &[u8]) -> Vec<OsString> {
-    let names = elements(variables, name, separators).filter(|name| !name.is_empty());
+fn names(list: &str, separators: &[u8]) -> Vec<OsString> {
+    let names = list.as_bytes().split(|byte| separators.contains(byte)).filter(|name| !name.is_empty());
     names.map(|name| OsString::from_vec(name.to_vec())).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::Setting;
-    use std::path::Path;
-
-    fn library_path(value: &str) -> Vec<String> {
-        let setting = Setting::of_image(&[format!("LD_LIBRARY_PATH={value}")], Some(Path::new("/work")));
-        setting.library_path.iter().map(|place| place.spot.path.display().to_string()).collect()
-    }
+    use std::path::{Path, PathBuf};
 
     #[test]
-    fn relative_and_empty_elements_are_in_the_working_directory() {
-        assert_eq!(library_path("/x:lib;:/y"), ["/x", "/work/lib", "/work", "/y"]);
-        assert_eq!(library_path(""), [""; 0]);
+    fn relative_paths_are_in_the_working_directory() {
+        let setting = Setting::of_image(&[], Some(Path::new("/work")));
+        let absolute = |path: &str| setting.absolute(path.as_ref()).unwrap();
+        assert_eq!([absolute("lib"), absolute(""), absolute("/x")], ["/work/lib", "/work", "/x"].map(PathBuf::from));
+        assert_eq!(Setting::default().absolute("lib".as_ref()), None);
     }
 
     #[test]

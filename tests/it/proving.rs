@@ -39,3 +39,23 @@ fn an_environment_that_changes_nothing_is_fine() {
     let image = root.builder("/app").env("LD_LIBRARY_PATH", "/nowhere::relative").build();
     assert!(image.is_ok());
 }
+
+#[test]
+fn the_library_path_of_the_environment_is_expanded_and_relative_to_the_working_directory() {
+    let root = Root::debian()
+        .file("/one", &program(&["libx.so"]))
+        .file("/two", &program(&["libx.so"]).with(RUNPATH, "/opt/two"))
+        .file("/lib/libx.so", &library("libx.so"))
+        .file("/opt/two/libx.so", &library("libx.so"));
+    for (path, directory, is_fine) in [
+        ("$ORIGIN/opt/two", "/", false),
+        ("/none;two", "/opt", false),
+        ("two", "/", true),
+        (":", "/opt/two", false),
+        ("", "/opt/two", true),
+    ] {
+        let mut builder = root.builder("/one");
+        builder.binary(root.on_machine("/two")).workdir(directory).env("LD_LIBRARY_PATH", path);
+        assert_eq!(builder.build().is_ok(), is_fine, "{path} in {directory}");
+    }
+}
