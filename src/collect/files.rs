@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::search::FileTree;
 use crate::analyze::{self, Elf, Machine};
 use crate::error::Cause;
 use crate::root::{Fault, FileId, Input, Root, Stamp, Walk, Walker};
@@ -101,6 +102,16 @@ impl<'r> Files<'r> {
         let mut parsed = self.parsed.borrow_mut();
         let known = parsed.entry(input.stamp.id).or_insert_with(|| Rc::new(Parsed::of(input)));
         known.clone()
+    }
+}
+
+impl FileTree for Files<'_> {
+    fn open(&self, spot: &Spot) -> Result<Opened, Fault> {
+        Files::open(self, spot)
+    }
+
+    fn is_directory(&self, world: World, path: &Path) -> bool {
+        self.walker(world).directory(path).is_ok()
     }
 }
 

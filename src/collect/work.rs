@@ -1,0 +1,294 @@
+//! One run of a collector: from a program's path to its closure.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::cache::Cache;
+use super::closure::{self, Closure};
+use super::files::{Files, Opened, Spot, World};
+use super::loader::{self, GlibcBuild, Libc, LoaderBuild, LoaderText};
+use super::musl::PathFile;
+use super::place::{self, Layout, ProgramPlace};
+use super::process::{Loaded, Loading, NotFound, PROGRAM};
+use super::runs::Runs;
+use super::search::{Anchor, Found, Place};
+use super::setting::{Cpu, Setting};
+use super::{findings, load, refusal_of};
+use crate::analyze::{Machine, glibc};
+use crate::error::Cause;
+use crate::finding::Finding;
+use crate::root::{Fault, Root};
+use crate::text::printable;
+use crate::trace::{Attempt, Missing, Refusal, Rule, Why};
+
+/// Bytes of an ld.so.cache that are believed; one of 10,000 libraries has about 1 MiB.
+const MAX_CACHE: u64 = 64 << 20;
+
+/// Bytes of an ld.so.preload that are looked at.
+const MAX_PRELOAD: u64 = 64 << 10;
+
+/// One run of a collector.
+pub(super) struct Work<'a> {
+    pub(super) root: Arc<Root>,
+    pub(super) machine: Arc<Root>,
+    pub(super) library_path: Vec<Place>,
+    pub(super) install: Option<&'a Path>,
+    pub(super) working_directory: Option<&'a Path>,
+    pub(super) hwcaps: Option<&'a str>,
+}
+
+impl Work<'_> {
+    pub(super) fn collect(&self, path: &Path) -> Result<Closure, Cause> {
+        let files = Files::new(&self.root, &self.machine);
+        let absolute = std::path::absolute(path)?;
+        let name = absolute.file_name().ok_or_else(|| Fault::Directory.into_cause())?.to_owned();
+        let program = self.open_program(&files, absolute, &name)?;
+        let has_capabilities = files.has_capabilities(&program.place.spot);
+        let run = match program.elf.interpreter().map(OsStr::to_owned) {
+            Some(interpreter) => self.run(&files, program, interpreter, has_capabilities)?,
+            None => Run::without_loader(program),
+        };
+        self.finish(&files, &name, Run { has_capabilities, ..run })
+    }
+
+    /// The program, by its path in the root where it lies in there.
+    fn open_program(&self, files: &Files<'_>, path: PathBuf, name: &OsStr) -> Result<Loaded, Cause> {
+        let place = match self.path_in_root(files, &path, name)? {
+            Some(path) => Place::fixed(path),
+            None => Place { spot: Spot { world: World::Machine, path }, anchor: Anchor::Fixed },
+        };
+        let opened = files.open(&place.spot).map_err(Fault::into_cause)?;
+        let elf = opened.parsed.elf.as_ref().map_err(Cause::restated)?.clone();
+        elf.check_program()?;
+        let origins = self.origins(&place.spot, &opened.walk.real);
+        Ok(Loaded::new(name.to_owned(), Found::plain(place, Rule::Requested, opened), elf, origins))
+    }
+
+    /// The path in the root of a path of this machine, if it lies in there. Only its directory is resolved on this
+    /// machine: the file itself may be a symlink, which means something in the root.
+    fn path_in_root(&self, files: &Files<'_>, path: &Path, name: &OsStr) -> Result<Option<PathBuf>, Cause> {
+        if self.root.is_host() {
+            return Ok(Some(path.to_owned()));
+        }
+        let directory = files.walker(World::Machine).directory(path.parent().unwrap_or(path));
+        let real = directory.map_err(Fault::into_cause)?.real;
+        let rest = real.strip_prefix(self.root.real_directory()).ok();
+        Ok(rest.map(|rest| Path::new("/").join(rest).join(name)))
+    }
+
+    /// `$ORIGIN` is of the real file (ld.so(8)). A program from outside the root has its libraries beside it, or in
+    /// the root where it will be installed.
+    fn origins(&self, spot: &Spot, real: &Path) -> Vec<Spot> {
+        let directory = |path: &Path| path.parent().unwrap_or(path).to_owned();
+        let beside = Spot { world: spot.world, path: directory(real) };
+        match spot.world {
+            World::Root => vec![beside],
+            World::Machine => {
+                let installed = self.install.map_or_else(|| PathBuf::from("/"), directory);
+                vec![beside, Spot { world: World::Root, path: installed }]
+            }
+        }
+    }
+
+    fn run<'f>(
+        &self,
+        files: &'f Files<'f>,
+        program: Loaded,
+        interpreter: OsString,
+        has_capabilities: bool,
+    ) -> Result<Run, Cause> {
+        let place = Place::fixed(PathBuf::from(&interpreter));
+        if !place.spot.path.is_absolute() {
+            return Err(Cause::Unsupported(
+                "its interpreter is a path relative to the working directory; link it with an absolute one".into(),
+            ));
+        }
+        let found = match self.open_interpreter(files, &place, &program) {
+            Ok(opened) => Found::plain(place, Rule::Interpreter, opened),
+            Err(refusal) => return Ok(self.without_interpreter(program, place, refusal)),
+        };
+        let text = LoaderText::of(&loader::parts(files, &found.place.spot).map_err(Fault::into_cause)?);
+        let machine = program.elf.machine();
+        let Some(build) = text.build(&found.place.spot.path, machine, |path| PathFile::read(files, path)) else {
+            return Err(Cause::Unsupported(format!(
+                "its interpreter {} is the loader of neither glibc nor musl",
+                printable(&interpreter)
+            )));
+        };
+        // An interpreter that could not be read was refused before.
+        let elf = found.opened.parsed.elf.as_ref().map_or_else(|_| program.elf.clone(), Arc::clone);
+        let interpreter = Loaded::new(interpreter, found, elf, Vec::new());
+        let cache = match &build {
+            LoaderBuild::Glibc(build) => self.cache(files, build, machine),
+            LoaderBuild::Musl(_) => None,
+        };
+        let setting = self.setting(has_capabilities || program.opened.parsed.stamp.gains_rights());
+        let levels = self.levels(machine)?;
+        let runs = Runs::all(&setting, machine, levels, |setting| {
+            load(files, &build, cache.as_ref(), setting, program.clone(), interpreter.clone())
+        });
+        let no_cache = cache.as_ref().and_then(Cache::as_unbuilt);
+        let no_cache = no_cache.and_then(|cache| findings::no_cache(&runs.loading, cache));
+        Ok(Run { build: Some(build), no_cache, ..Run::of(runs) })
+    }
+
+    /// The loader's cache. A sysroot may come without one, as packages leave it; this machine itself is as it is.
+    fn cache<'f>(&self, files: &'f Files<'f>, build: &GlibcBuild, machine: Machine) -> Option<Cache<'f>> {
+        match files.read(&build.cache, MAX_CACHE) {
+            Ok(bytes) => Cache::of_file(bytes, machine.byte_order),
+            Err(fault) if fault.is_absence() && !self.root.is_host() => {
+                Some(Cache::unbuilt(files, &build.cache.with_file_name("ld.so.conf"), machine))
+            }
+            Err(_) => None,
+        }
+    }
+
+    fn setting(&self, is_secure: bool) -> Setting {
+        Setting {
+            library_path: self.library_path.as_slice().into(),
+            working_directory: self.working_directory.map(Path::to_owned),
+            is_secure,
+            ..Setting::default()
+        }
+    }
+
+    /// The glibc-hwcaps levels for which variants are wanted: the one that was named, and those below it.
+    fn levels(&self, machine: Machine) -> Result<&'static [&'static str], Cause> {
+        let known = glibc::levels(machine);
+        match self.hwcaps {
+            None => Ok(&[]),
+            Some("all") => Ok(known),
+            Some(level) => match known.iter().position(|known| *known == level) {
+                Some(at) => Ok(&known[at..]),
+                None => Err(Cause::InvalidOption(vec![format!(
+                    "`{}` is no glibc-hwcaps level of {}; give {}all",
+                    level.escape_debug(),
+                    machine.name(),
+                    known.iter().map(|level| format!("{level}, ")).collect::<String>()
+                )])),
+            },
+        }
+    }
+
+    fn open_interpreter(&self, files: &Files<'_>, place: &Place, program: &Loaded) -> Result<Opened, Refusal> {
+        let opened = files.open(&place.spot).map_err(refusal_of)?;
+        let own = program.elf.machine();
+        match (opened.parsed.machine.and_then(|other| own.mismatch(other)), &opened.parsed.elf) {
+            (Some(refusal), _) => Err(refusal),
+            (None, Err(cause)) => Err(Refusal::with(Why::NotElf, cause.to_string())),
+            (None, Ok(_)) => Ok(opened),
+        }
+    }
+
+    fn without_interpreter(&self, program: Loaded, place: Place, refusal: Refusal) -> Run {
+        let note = self.how_to_get_interpreter(&program, &refusal);
+        let name = place.spot.path.clone().into_os_string();
+        let attempt = Attempt { path: place.spot.path, rule: Rule::Interpreter, owner: None, refusal };
+        let not_found =
+            NotFound { name, version: None, needed_by: vec![PROGRAM], tried: vec![attempt], note: Some(note) };
+        let mut run = Run::without_loader(program);
+        run.loading.not_found.push(not_found);
+        run
+    }
+
+    fn how_to_get_interpreter(&self, program: &Loaded, refusal: &Refusal) -> String {
+        let machine = program.elf.machine();
+        if refusal.why != Why::Absent || !self.root.is_host() {
+            "its interpreter (PT_INTERP), which cannot be used".to_owned()
+        } else if machine.is_this_machine() {
+            "its interpreter (PT_INTERP), which this machine does not have; install the C library that it was linked \
+             with, or give the root directory of a system that has it as sysroot"
+                .to_owned()
+        } else {
+            format!(
+                "its interpreter (PT_INTERP), which this machine does not have: the program is for {}; give the root \
+                 directory of such a system as sysroot",
+                machine.name()
+            )
+        }
+    }
+
+    fn finish(&self, files: &Files<'_>, name: &OsStr, run: Run) -> Result<Closure, Cause> {
+        let Run { loading, build, cpus, platforms, no_cache, has_capabilities } = run;
+        let program = ProgramPlace { name, install: self.install };
+        let builtin = build.as_ref().and_then(|build| build.directories().first().cloned());
+        let builtin = builtin.unwrap_or_else(|| PathBuf::from("/lib"));
+        let layout = place::lay_out(files, &loading.objects, &program, builtin).map_err(Fault::into_cause)?;
+        let mut findings = findings::of(&loading, &layout, build.as_ref());
+        let has_missing = !loading.not_found.is_empty();
+        if !platforms.is_empty() && !has_missing {
+            findings.push(findings::platform(&layout.paths[PROGRAM], &cpus, &platforms));
+        }
+        findings.extend(no_cache);
+        findings.extend(build.as_ref().and_then(|build| self.system_preload(files, build.libc())));
+        let missing = missing(&loading, &layout, name);
+        let is_foreign = loading.objects.len() == 1
+            && self.root.is_host()
+            && !loading.objects[PROGRAM].elf.machine().is_this_machine()
+            && !missing.is_empty();
+        Ok(closure::assemble(closure::Parts {
+            has_capabilities,
+            loading,
+            layout,
+            missing,
+            findings,
+            is_foreign,
+            build,
+            cpus,
+            root_of: [self.root.clone(), self.machine.clone()],
+        }))
+    }
+
+    /// What glibc's loader is told to load into every program (ld.so(8)).
+    fn system_preload(&self, files: &Files<'_>, libc: Libc) -> Option<Finding> {
+        if libc != Libc::Glibc {
+            return None;
+        }
+        let list = files.read(Path::new("/etc/ld.so.preload"), MAX_PRELOAD).ok()?;
+        let list = String::from_utf8_lossy(&list);
+        let lines = list.lines().map(|line| line.split('#').next().unwrap_or_default());
+        let names = lines.flat_map(|line| line.split([' ', '\t', ':'])).filter(|name| !name.is_empty());
+        let names: Vec<&str> = names.collect();
+        (!names.is_empty()).then(|| findings::system_preload(&names.join(", ")))
+    }
+}
+
+/// What a loader made of a program, and the loader's own facts.
+struct Run {
+    loading: Loading,
+    build: Option<LoaderBuild>,
+    cpus: Vec<Cpu>,
+    platforms: Vec<Cpu>,
+    no_cache: Option<Finding>,
+    has_capabilities: bool,
+}
+
+impl Run {
+    fn of(runs: Runs) -> Run {
+        let Runs { loading, cpus, platforms } = runs;
+        Run { loading, build: None, cpus, platforms, no_cache: None, has_capabilities: false }
+    }
+
+    fn without_loader(program: Loaded) -> Run {
+        let loading = Loading { objects: vec![program], order: vec![PROGRAM], ..Loading::default() };
+        Run::of(Runs { loading, cpus: Vec::new(), platforms: Vec::new() })
+    }
+}
+
+fn missing(loading: &Loading, layout: &Layout, program: &OsStr) -> Vec<Missing> {
+    let missing = |not_found: &NotFound| Missing {
+        name: not_found.name.clone(),
+        version: not_found.version.clone(),
+        program: program.to_owned(),
+        needed_by: not_found.needed_by.iter().map(|&object| layout.paths[object].clone()).collect(),
+        via: not_found
+            .needed_by
+            .iter()
+            .all(|&object| object != PROGRAM)
+            .then(|| loading.objects[not_found.needed_by[0]].name.clone()),
+        tried: not_found.tried.clone(),
+        note: not_found.note.clone(),
+    };
+    loading.not_found.iter().map(missing).collect()
+}
