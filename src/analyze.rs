@@ -17,7 +17,7 @@ use std::path::Path;
 
 use goblin::elf::dynamic::{DF_1_NODEFLIB, DF_1_PIE};
 use goblin::elf::header::{EI_OSABI, ET_CORE, ET_DYN, ET_EXEC, ET_REL};
-use goblin::elf::program_header::{PF_W, PF_X, PT_INTERP};
+use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_EH_FRAME, PT_GNU_RELRO, PT_INTERP, PT_LOAD, PT_TLS};
 
 use crate::error::{Cause, Result};
 use crate::root::{Root, Walker};
@@ -287,6 +287,16 @@ pub(crate) fn read_only_parts<R: ReadAt + ?Sized>(source: &R, len: u64) -> Resul
     let unwanted = if has_data { PF_W | PF_X } else { PF_W };
     let parts = segments.loads().filter(|load| load.p_flags & unwanted == 0);
     Ok(parts.map(|load| (load.p_offset, load.p_filesz)).collect())
+}
+
+/// All parts of a file that are ever read, what matters most first: what its headers point to, then segments without
+/// code, then those with it, at the start of which old linkers put the strings.
+pub(crate) fn parts_to_keep<R: ReadAt + ?Sized>(source: &R, len: u64) -> Result<Vec<(u64, u64)>, Cause> {
+    let mut headers = Segments::read(&mut Reader::new(source, len))?.headers;
+    // Large, and nothing in them is read.
+    headers.retain(|header| !matches!(header.p_type, PT_GNU_RELRO | PT_GNU_EH_FRAME | PT_TLS));
+    headers.sort_by_key(|header| (header.p_type == PT_LOAD, header.p_flags & PF_X != 0));
+    Ok(headers.iter().map(|header| (header.p_offset, header.p_filesz)).collect())
 }
 
 fn kind_of(e_type: u16) -> Result<ElfKind, Cause> {

@@ -1,6 +1,23 @@
 //! Proves a file tree: replays the loader on it, with nothing but what the tree holds. A finished image must load what
 //! was found on this machine. The search is the same code in both; only the file tree behind it differs.
+//!
+//! The rest of this directory makes such a tree of somebody else's image, and judges each executable in it.
 
+mod archive;
+mod blob;
+mod codec;
+mod content;
+mod directory;
+mod documents;
+mod executables;
+mod image;
+mod layers;
+mod limits;
+mod members;
+mod names;
+mod report;
+mod sparse;
+mod store;
 mod view;
 
 use std::collections::HashMap;
@@ -12,7 +29,11 @@ use crate::finding::Finding;
 use crate::root::FileId;
 use crate::text::printable;
 use crate::tree::Tree;
+use image::FORMS;
 use view::View;
+
+pub use image::check;
+pub use report::{Check, Problem};
 
 /// Whether each program starts from this tree, with the very files that were found on this machine; and what its
 /// loader would go without.

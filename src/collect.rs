@@ -41,12 +41,13 @@ pub use explain::{Explanation, Link};
 pub(crate) use files::{Opened, Parsed, Spot, World};
 pub(crate) use ld_cache::{Listed, write as write_ld_cache};
 pub use loader::Libc;
-pub(crate) use loader::LoaderBuild;
+pub(crate) use loader::{LoaderBuild, LoaderText};
 pub(crate) use musl::BUILTIN as MUSL_BUILTIN;
+pub(crate) use musl::PathFile;
 pub(crate) use place::Item;
 pub(crate) use replay::{Answered, Replay, ReplayStart, replay};
 pub(crate) use search::FileTree;
-pub(crate) use setting::Setting;
+pub(crate) use setting::{Cpu, Setting};
 
 /// Finds the closure of a program. [`Closure::of`] is the short way.
 ///

@@ -2,6 +2,7 @@
 
 mod args;
 mod build;
+mod check;
 mod explain;
 mod inspect;
 mod output;
@@ -49,6 +50,7 @@ pub(crate) fn run() -> ExitCode {
     let result = match &arguments.subcommand {
         Subcommand::Build(build) => build::run(build),
         Subcommand::Inspect(inspect) => inspect::run(inspect),
+        Subcommand::Check(check) => check::run(check),
         Subcommand::Explain(explain) => explain::run(explain),
     };
     match result {

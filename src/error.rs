@@ -32,8 +32,10 @@ pub enum ErrorKind {
     Io,
     /// The file is not an ELF file: a script, a directory, text.
     NotElf,
-    /// The file says that it is ELF, but contradicts itself.
+    /// The file says that it is ELF, or an image, but contradicts itself, or is cut off, or exceeds a limit.
     Malformed,
+    /// What should be checked is no image, in none of the forms that [`check`](crate::check) knows.
+    NotAnImage,
     /// An ELF file that is no program: a shared library, an object file, a core dump.
     NotAProgram,
     /// A program for a system whose files are not here; it needs a sysroot.
@@ -65,6 +67,8 @@ pub(crate) enum Cause {
     NotElf(String),
     #[error("{0}")]
     Malformed(String),
+    #[error("{0}")]
+    NotAnImage(String),
     #[error("{0}")]
     NotAProgram(String),
     #[error("{}", unresolved(.0))]
@@ -111,12 +115,22 @@ impl Cause {
         }
     }
 
+    /// The same, of a part of what the operation is on.
+    pub(crate) fn within(self, part: impl Display) -> Cause {
+        match self {
+            Cause::Io(error) => Cause::Io(io::Error::new(error.kind(), format!("{part}: {error}"))),
+            Cause::Unsupported(words) => Cause::Unsupported(format!("{part}: {words}")),
+            other => Cause::Malformed(format!("{part}: {other}")),
+        }
+    }
+
     fn kind(&self) -> ErrorKind {
         match self {
             Cause::NotFound => ErrorKind::NotFound,
             Cause::Io(_) => ErrorKind::Io,
             Cause::NotElf(_) => ErrorKind::NotElf,
             Cause::Malformed(_) => ErrorKind::Malformed,
+            Cause::NotAnImage(_) => ErrorKind::NotAnImage,
             Cause::NotAProgram(_) => ErrorKind::NotAProgram,
             Cause::Foreign(_) => ErrorKind::Foreign,
             Cause::Unresolved(_) => ErrorKind::Unresolved,

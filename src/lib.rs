@@ -5,7 +5,8 @@
 //! The nouns: an [`Elf`] is what one file says about itself. A [`Closure`] is a program with all [`Object`]s that its
 //! dynamic loader would load, each found by a [`Rule`]; a [`Collector`] has the options of that search. An [`Image`] is
 //! everything resolved and proved, nothing written yet, made by an [`ImageBuilder`]; its [`Entry`]s are what it holds,
-//! each with a reason; its [`Finding`]s are what you should know; [`Written`] is the digests of what was written.
+//! each with a reason; its [`Finding`]s are what you should know; [`Written`] is the digests of what was written. [`check()`]
+//! proves an image that others made: a [`Check`] is what came out, with a [`Problem`] for each program that would not start.
 //!
 //! # Pack a program
 //! ```no_run
@@ -67,6 +68,7 @@ mod tree;
 
 pub use analyze::{ByteOrder, Class, Dependency, DependencyKind, Elf, ElfKind, Machine, VersionNeed, limits};
 pub use assemble::{Compression, Image, ImageBuilder, Written};
+pub use check::{Check, Problem, check};
 pub use collect::{Closure, Collector, Explanation, Libc, Link, Object, Request};
 pub use error::{Error, ErrorKind, Result};
 pub use finding::{Finding, Level};

@@ -76,6 +76,21 @@ pub(crate) struct Input {
     pub(crate) stamp: Stamp,
 }
 
+/// A name of a directory, and what stands there.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) name: OsString,
+    pub(crate) kind: ListedKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ListedKind {
+    Directory,
+    Symlink,
+    File,
+    Special,
+}
+
 /// Why a path could not be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -163,13 +178,37 @@ impl Root {
         self.in_directory(parent, |directory| open_regular(directory, name))
     }
 
+    /// The mode of what stands at `path`; where it may not be asked for, that of an executable.
+    pub(crate) fn mode(&self, path: &Path) -> u32 {
+        let status = split(path).and_then(|(parent, name)| self.status(parent, name));
+        status.map_or(0o111, |status| Stamp::of(&status).mode)
+    }
+
     /// The status of `name` in the real directory `parent`, links not followed.
     fn status(&self, parent: &Path, name: &OsStr) -> Result<Stat, Fault> {
         self.in_directory(parent, |directory| Ok(rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?))
     }
 
+    /// What the real directory `real` holds, in no order, if that is no more than `limit`.
+    pub(crate) fn list(&self, real: &Path, limit: usize) -> Result<Vec<Listed>, Fault> {
+        self.in_directory(real, |directory| {
+            let mut listed = Vec::new();
+            for entry in Dir::new(rustix::fs::openat(directory, ".", LISTED, Mode::empty())?)? {
+                let entry = entry?;
+                let name = OsStr::from_bytes(entry.file_name().to_bytes());
+                if listed.len() == limit {
+                    return Err(Fault::System(Errno::OVERFLOW));
+                }
+                if name != "." && name != ".." {
+                    listed.extend(look_at(directory, name, entry.file_type())?);
+                }
+            }
+            Ok(listed)
+        })
+    }
+
     /// The target of the symlink `name` in the real directory `parent`.
-    fn read_link(&self, parent: &Path, name: &OsStr) -> Result<PathBuf, Fault> {
+    pub(crate) fn read_link(&self, parent: &Path, name: &OsStr) -> Result<PathBuf, Fault> {
         self.in_directory(parent, |directory| {
             let target = rustix::fs::readlinkat(directory, name, Vec::new())?;
             Ok(PathBuf::from(OsStr::from_bytes(target.as_bytes())))
@@ -178,17 +217,7 @@ impl Root {
 
     /// The names in the real directory `real`, in the order of their bytes.
     fn names(&self, real: &Path) -> Result<Vec<OsString>, Fault> {
-        let listed =
-            self.in_directory(real, |directory| Ok(rustix::fs::openat(directory, ".", LISTED, Mode::empty())?))?;
-        let mut names = Vec::new();
-        for entry in Dir::new(listed)? {
-            let name = OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned();
-            if names.len() == MAX_NAMES {
-                return Err(Fault::System(Errno::OVERFLOW));
-            }
-            names.push(name);
-        }
-        names.retain(|name| name != "." && name != "..");
+        let mut names: Vec<OsString> = self.list(real, MAX_NAMES)?.into_iter().map(|listed| listed.name).collect();
         names.sort_unstable();
         Ok(names)
     }
@@ -220,6 +249,26 @@ impl Root {
     fn lock(&self) -> std::sync::MutexGuard<'_, Handles> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A name of a directory; `None` where it is gone again.
+fn look_at(directory: BorrowedFd<'_>, name: &OsStr, kind: FileType) -> Result<Option<Listed>, Fault> {
+    // Not every file system tells.
+    let kind = match kind {
+        FileType::Unknown => match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(status) => FileType::from_raw_mode(status.st_mode),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        },
+        known => known,
+    };
+    let kind = match kind {
+        FileType::Directory => ListedKind::Directory,
+        FileType::Symlink => ListedKind::Symlink,
+        FileType::RegularFile => ListedKind::File,
+        _ => ListedKind::Special,
+    };
+    Ok(Some(Listed { name: name.to_owned(), kind }))
 }
 
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);

@@ -112,8 +112,9 @@ impl<'a, R: ReadAt + ?Sized> Reader<'a, R> {
         window.start = offset;
         window.bytes.clear();
         window.bytes.resize(size.max(WINDOW).min(rest), 0);
-        let filled = self.source.read_at(&mut window.bytes, offset).map_err(Cause::Io)?;
-        window.bytes.truncate(filled);
-        Ok(())
+        let read = self.source.read_at(&mut window.bytes, offset);
+        // After an error nothing was read, and nobody may find zeros here.
+        window.bytes.truncate(read.as_ref().map_or(0, |&filled| filled));
+        read.map(|_| ()).map_err(Cause::Io)
     }
 }

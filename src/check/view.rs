@@ -1,6 +1,7 @@
 //! A file tree of an image as the loader sees it.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -37,11 +38,20 @@ pub(crate) struct FileNode<'t> {
 /// A file tree, by path, and what its files say.
 pub(crate) struct View<'t> {
     nodes: Nodes<'t>,
+    /// How often it may still be asked what stands at a path.
+    patience: Cell<u64>,
 }
 
 impl<'t> View<'t> {
     pub(crate) fn new(nodes: Nodes<'t>) -> Self {
-        View { nodes }
+        View { nodes, patience: Cell::new(u64::MAX) }
+    }
+
+    /// Lets `work` look at so many paths, and answers how many were left; where none were, the loader was led to an end.
+    pub(crate) fn patiently<T>(&self, paths: u64, work: impl FnOnce() -> T) -> (T, u64) {
+        self.patience.set(paths);
+        let done = work();
+        (done, self.patience.replace(u64::MAX))
     }
 
     /// A tree that was made of these closures.
@@ -65,7 +75,7 @@ impl<'t> View<'t> {
             };
             nodes.insert(Cow::Borrowed(entry.path().as_os_str()), node);
         }
-        View { nodes }
+        View::new(nodes)
     }
 
     /// All regular files with their paths, in no order.
@@ -105,9 +115,18 @@ impl<'t> View<'t> {
         }
     }
 
+    fn is_out_of_patience(&self) -> bool {
+        self.patience.get() == 0
+    }
+
     /// Where `path` leads, as the kernel walks it.
     fn walk(&self, path: &Path) -> Result<PathBuf, Fault> {
-        walk(path, |real| self.nodes.get(real.as_os_str()))
+        let walk = walk(path, |real| {
+            self.patience.set(self.patience.get().saturating_sub(1));
+            self.nodes.get(real.as_os_str())
+        });
+        // In a directory that is there, no loader looks further when it meets this.
+        if self.is_out_of_patience() { Err(Fault::Loop) } else { walk }
     }
 }
 
@@ -150,8 +169,9 @@ impl FileTree for View<'_> {
 
     fn is_directory(&self, _: World, path: &Path) -> bool {
         let real = self.walk(path);
-        real.is_ok_and(|real| {
-            real == Path::new("/") || matches!(self.nodes.get(real.as_os_str()), Some(Node::Directory))
-        })
+        self.is_out_of_patience()
+            || real.is_ok_and(|real| {
+                real == Path::new("/") || matches!(self.nodes.get(real.as_os_str()), Some(Node::Directory))
+            })
     }
 }

@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::search::FileTree;
-use crate::analyze::{self, Elf, Machine};
+use crate::analyze::{self, Elf, Machine, ReadAt};
 use crate::error::Cause;
 use crate::root::{Fault, FileId, Input, Root, Stamp, Walk, Walker};
 
@@ -77,7 +78,7 @@ impl<'r> Files<'r> {
     /// All bytes of the regular file at `path` in the root, if it has no more than `limit`.
     pub(crate) fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, Fault> {
         let (_, input) = self.root.open(path)?;
-        read_range(&input, 0, input.stamp.size.min(limit))
+        read_range(&input.file, 0, input.stamp.size.min(limit)).map_err(|error| Fault::System(errno(&error)))
     }
 
     /// The names in the directory at `path` in the root, in the order of their bytes.
@@ -88,14 +89,7 @@ impl<'r> Files<'r> {
     /// The read-only parts of the object at `spot`, in all at most `limit` bytes.
     pub(crate) fn read_only_parts(&self, spot: &Spot, limit: u64) -> Result<Vec<Vec<u8>>, Fault> {
         let (_, input) = self.walker(spot.world).open(&spot.path)?;
-        let parts = analyze::read_only_parts(&input.file, input.stamp.size).unwrap_or_default();
-        let mut rest = limit;
-        let bounded = parts.into_iter().map(|(at, size)| {
-            let size = size.min(rest);
-            rest -= size;
-            (at, size)
-        });
-        bounded.map(|(at, size)| read_range(&input, at, size)).collect()
+        read_only_parts(&input.file, input.stamp.size, limit).map_err(|error| Fault::System(errno(&error)))
     }
 
     fn parse(&self, input: &Input) -> Rc<Parsed> {
@@ -117,24 +111,38 @@ impl FileTree for Files<'_> {
 
 impl Parsed {
     fn of(input: &Input) -> Self {
-        let size = input.stamp.size;
-        let elf = Elf::read_from(&input.file, size).map(Arc::new);
+        Parsed::read(&input.file, input.stamp.size, input.stamp)
+    }
+
+    /// What `source`, of `size` bytes, says.
+    pub(crate) fn read<R: ReadAt + ?Sized>(source: &R, size: u64, stamp: Stamp) -> Self {
+        let elf = Elf::read_from(source, size).map(Arc::new);
         let machine = match &elf {
             Ok(elf) => Some(elf.machine()),
-            Err(_) => analyze::machine_of_file(&input.file, size),
+            Err(_) => analyze::machine_of_file(source, size),
         };
-        Parsed { stamp: input.stamp, machine, elf }
+        Parsed { stamp, machine, elf }
     }
 }
 
-fn read_range(input: &Input, at: u64, size: u64) -> Result<Vec<u8>, Fault> {
-    use crate::analyze::ReadAt;
+/// The read-only parts of an object, in all at most `limit` bytes.
+pub(super) fn read_only_parts<R: ReadAt + ?Sized>(source: &R, size: u64, limit: u64) -> io::Result<Vec<Vec<u8>>> {
+    let mut rest = limit;
+    let bounded = analyze::read_only_parts(source, size).unwrap_or_default().into_iter().map(|(at, size)| {
+        let size = size.min(rest);
+        rest -= size;
+        (at, size)
+    });
+    bounded.map(|(at, size)| read_range(source, at, size)).collect()
+}
+
+fn read_range<R: ReadAt + ?Sized>(source: &R, at: u64, size: u64) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
-    let filled = input.file.read_at(&mut bytes, at).map_err(|error| Fault::System(errno(&error)))?;
+    let filled = source.read_at(&mut bytes, at)?;
     bytes.truncate(filled);
     Ok(bytes)
 }
 
-fn errno(error: &std::io::Error) -> rustix::io::Errno {
+fn errno(error: &io::Error) -> rustix::io::Errno {
     rustix::io::Errno::from_io_error(error).unwrap_or(rustix::io::Errno::IO)
 }

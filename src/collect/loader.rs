@@ -1,6 +1,7 @@
 //! What a dynamic loader's own binary tells of how it was built.
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use memchr::memmem;
 
 use super::files::{Files, Spot};
 use super::musl::{self, MuslBuild, PathFile};
-use crate::analyze::{Machine, glibc};
+use crate::analyze::{Machine, ReadAt, glibc};
 use crate::root::Fault;
 
 /// The C library whose loader runs the program.
@@ -49,7 +50,18 @@ pub(crate) struct LoaderText {
     wants_relr_marker: bool,
 }
 
+/// Bytes of a path that Linux opens (`PATH_MAX`).
+pub(super) const MAX_PATH: usize = 4096;
+
+/// Runs of directories in a loader that are compared, and directories of a run; a real loader has a handful.
+const MAX_DIRECTORIES: usize = 256;
+
 impl LoaderText {
+    /// Of the loader that `source`, of `size` bytes, is.
+    pub(crate) fn read<R: ReadAt + ?Sized>(source: &R, size: u64) -> io::Result<LoaderText> {
+        super::files::read_only_parts(source, size, MAX_PARTS).map(|parts| LoaderText::of(&parts))
+    }
+
     /// Of the read-only parts of a loader.
     pub(crate) fn of(parts: &[Vec<u8>]) -> LoaderText {
         let holds = |needle: &[u8]| parts.iter().any(|part| memmem::find(part, needle).is_some());
@@ -68,6 +80,11 @@ impl LoaderText {
             has_legacy_hwcaps: !holds(HWCAPS) || holds(b"Legacy HWCAP subdirectories"),
             wants_relr_marker: holds(b"DT_RELR without GLIBC_ABI_DT_RELR dependency"),
         }
+    }
+
+    /// Whether its strings tell whose loader it is, whatever it is called.
+    pub(crate) fn tells_libc(&self) -> bool {
+        self.libc.is_some()
     }
 
     /// Which libc's loader it is: by what it holds, then by its name.
@@ -184,7 +201,8 @@ impl GlibcBuild {
 /// The directories that the loader searches last: `DIR/` strings, one behind the other. The list stands in the
 /// binary once for each source file that includes it (`SYSTEM_DIRS` in glibc).
 fn builtin_directories(parts: &[Vec<u8>]) -> Option<Vec<PathBuf>> {
-    let runs: Vec<Vec<&[u8]>> = parts.iter().flat_map(|part| runs_of_directories(part)).collect();
+    let runs = parts.iter().flat_map(|part| runs_of_directories(part)).take(MAX_DIRECTORIES);
+    let runs: Vec<Vec<&[u8]>> = runs.collect();
     let repeats = |run: &[&[u8]]| runs.iter().filter(|other| *other == run).count() > 1;
     let longest = |wanted: &dyn Fn(&[&[u8]]) -> bool| {
         // The first of the longest, so that nothing depends on what else is in the file.
@@ -208,7 +226,8 @@ fn runs_of_directories(part: &[u8]) -> Vec<Vec<&[u8]>> {
         let start = memchr::memrchr(0, &part[..slash]).map_or(0, |nul| nul + 1);
         let Some(directory) = directory_string(&part[start..=slash]) else { continue };
         match runs.last_mut() {
-            Some(run) if end_of_last == Some(start) => run.push(directory),
+            Some(run) if end_of_last == Some(start) && run.len() < MAX_DIRECTORIES => run.push(directory),
+            Some(_) if end_of_last == Some(start) => {}
             _ => runs.push(vec![directory]),
         }
         end_of_last = Some(slash + 2);
@@ -221,7 +240,8 @@ fn directory_string(string: &[u8]) -> Option<&[u8]> {
     let garbage = string.iter().rposition(|byte| !byte.is_ascii_graphic()).map_or(0, |at| at + 1);
     let directory = &string[garbage..];
     let is_library_directory = memmem::find(directory, b"/lib").is_some();
-    (directory.starts_with(b"/") && is_library_directory).then_some(directory)
+    let is_path = directory.starts_with(b"/") && directory.len() <= MAX_PATH;
+    (is_path && is_library_directory).then_some(directory)
 }
 
 /// `/etc/ld.so.cache`, or a path in a store.
@@ -231,7 +251,8 @@ fn cache_path(parts: &[Vec<u8>]) -> PathBuf {
         memmem::find_iter(part, NAME).find_map(|at| {
             let start = part[..at].iter().rposition(|byte| !byte.is_ascii_graphic()).map_or(0, |nul| nul + 1);
             let path = &part[start..at + NAME.len() - 1];
-            path.starts_with(b"/").then(|| PathBuf::from(OsStr::from_bytes(path)))
+            let is_path = path.starts_with(b"/") && path.len() <= MAX_PATH;
+            is_path.then(|| PathBuf::from(OsStr::from_bytes(path)))
         })
     });
     found.unwrap_or_else(|| PathBuf::from("/etc/ld.so.cache"))

@@ -69,7 +69,7 @@ pub(crate) const PATH_FILE: &[u8] = b"/etc/ld-musl-";
 pub(crate) fn path_file_name(parts: &[Vec<u8>]) -> Option<OsString> {
     parts.iter().find_map(|part| {
         let at = memchr::memmem::find(part, PATH_FILE)?;
-        let end = memchr::memchr(0, &part[at..])?;
+        let end = memchr::memchr(0, &part[at..]).filter(|&end| end <= super::loader::MAX_PATH)?;
         Some(OsStr::from_bytes(&part[at..at + end]).to_owned())
     })
 }

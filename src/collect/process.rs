@@ -128,6 +128,9 @@ impl Loaded {
     }
 }
 
+/// Places tried for one name that further objects' places are added to.
+const MAX_TRIED: usize = 10_000;
+
 impl Loading {
     /// Takes down that nothing was found for a name. One name may be asked for from several objects.
     pub(crate) fn note_missing(&mut self, object: usize, not_found: NotFound) {
@@ -137,8 +140,10 @@ impl Loading {
                 if !known.needed_by.contains(&object) {
                     known.needed_by.push(object);
                 }
-                let new = not_found.tried.into_iter().filter(|attempt| !known.tried.contains(attempt));
-                let new: Vec<Attempt> = new.collect();
+                // Nobody reads more, and to compare each with each would take hours.
+                let room = MAX_TRIED.saturating_sub(known.tried.len());
+                let tried = not_found.tried.into_iter().take(room);
+                let new: Vec<Attempt> = tried.filter(|attempt| !known.tried.contains(attempt)).collect();
                 known.tried.extend(new);
             }
             None => self.not_found.push(NotFound { needed_by: vec![object], ..not_found }),

@@ -36,6 +36,8 @@ pub(crate) struct Replay {
     pub(crate) missing: Vec<Missing>,
     /// What it would go without, and say so.
     pub(crate) ignored: Vec<Finding>,
+    /// Whether a string was used that depends on the CPU.
+    pub(crate) uses_platform: bool,
 }
 
 /// What the tree's loader would load for one entry of an object's dynamic section.
@@ -54,6 +56,7 @@ pub(crate) fn replay<T: FileTree>(start: &ReplayStart<'_, T>) -> Replay {
         answers: answers(&loading.objects),
         missing: loading.not_found.iter().map(|missing| in_words(missing, &loading.objects)).collect(),
         ignored: loading.ignored.iter().map(|ignored| findings::ignored_object(ignored, start.program)).collect(),
+        uses_platform: loading.uses_platform,
     }
 }
 

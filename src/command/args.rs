@@ -28,6 +28,8 @@ pub(crate) enum Subcommand {
     Inspect(Inspect),
     /// Show why a file is in the image: every chain of requests from the program to it.
     Explain(Explain),
+    /// Prove somebody's image: would its programs start?
+    Check(Check),
 }
 
 #[derive(Args)]
@@ -157,6 +159,16 @@ pub(crate) struct Explain {
     pub(crate) format: ReportFormat,
     #[command(flatten)]
     pub(crate) search: Search,
+}
+
+#[derive(Args)]
+pub(crate) struct Check {
+    /// A docker archive (docker save), an OCI archive or layout, or a root directory.
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+    /// What would not start and why, in words or as JSON. Nothing is said of what is fine.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: ReportFormat,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -33,7 +33,7 @@ struct ObjectReport {
 }
 
 #[derive(Serialize)]
-struct MissingReport {
+pub(super) struct MissingReport {
     name: String,
     version: Option<String>,
     needed_by: Vec<String>,
@@ -109,7 +109,7 @@ impl AttemptReport {
 }
 
 impl MissingReport {
-    fn of(missing: &Missing) -> Self {
+    pub(super) fn of(missing: &Missing) -> Self {
         MissingReport {
             name: text(missing.name()),
             version: missing.version().map(text),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::documents::members;
 use crate::elf::{LOADER, NEEDED, RUNPATH, library, program, static_program};
 use crate::root::Root;
+use crate::stranger::{self, Stranger};
 
 fn scratchpack(root: &Root, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_scratchpack"))
@@ -83,6 +84,8 @@ fn usage_errors_have_status_two() {
         &["build", "app", "-o", "x.tar", "--sysroot", "nowhere"],
         &["build", "app", "-o", "x.tar", "--library-path", "nowhere"],
         &["inspect"],
+        &["check"],
+        &["check", "x.tar", "--format", "tree"],
         &["frobnicate"],
         &[],
     ] {
@@ -344,4 +347,70 @@ fn relative_search_paths_mean_the_working_directory_that_is_given() {
     assert!(err(&refused).contains("means the working directory"), "{}", err(&refused));
     let found = scratchpack(&root, &["inspect", "app", "--sysroot", ".", "--workdir", "/work"]);
     assert_eq!(found.status.code(), Some(0), "{}", err(&found));
+}
+
+#[test]
+fn check_is_silent_where_all_is_well() {
+    let root = simple();
+    scratchpack(&root, &["build", "app", "--sysroot", ".", "-o", "app.tar"]);
+    let output = scratchpack(&root, &["check", "app.tar"]);
+    assert_eq!((output.status.code(), out(&output), err(&output)), (Some(0), String::new(), String::new()));
+    let output = scratchpack(&root, &["check", "app.tar", "--format", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report, json!({ "path": "app.tar", "programs": 1, "problems": [] }));
+    assert_eq!(output.status.code(), Some(0));
+}
+
+/// An archive of one image with a name, a library of which a later layer hides.
+fn broken(root: &Root) {
+    let image = Stranger::made(&root.builder("/app").tag("example/app:1").build().unwrap());
+    let image = image.layer(vec![stranger::bytes("lib/.wh.liby.so", b"")]);
+    let (mut members, mut manifest) = image.manifest();
+    manifest["annotations"] = json!({ "io.containerd.image.name": "example/app:1" });
+    let index = json!({ "manifests": [manifest] }).to_string();
+    members.push(stranger::bytes("index.json", index.as_bytes()));
+    fs::write(root.on_machine("/broken.tar"), stranger::tar(&members)).unwrap();
+}
+
+#[test]
+fn check_says_what_would_not_start_with_status_one() {
+    let root = simple();
+    broken(&root);
+    let output = scratchpack(&root, &["check", "broken.tar"]);
+    assert_eq!((output.status.code(), err(&output).as_str()), (Some(1), ""));
+    let expected = "example/app:1: /app needs liby.so (via libx.so.1), which was not found
+  /etc/ld.so.cache                   loader cache       no such file (the name is not in it)
+  /lib/x86_64-linux-gnu/liby.so      default directory  no such file
+  /usr/lib/x86_64-linux-gnu/liby.so  default directory  no such file
+  /lib/liby.so                       default directory  no such file
+  /usr/lib/liby.so                   default directory  no such file
+";
+    assert_eq!(out(&output), expected);
+}
+
+#[test]
+fn check_reports_what_would_not_start_as_json() {
+    let root = simple();
+    broken(&root);
+    let output = scratchpack(&root, &["check", "broken.tar", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["path"], &report["programs"]), (&json!("broken.tar"), &json!(1)));
+    let problem = &report["problems"][0];
+    assert_eq!((&problem["image"], &problem["program"]), (&json!("example/app:1"), &json!("/app")));
+    assert!(problem["message"].as_str().unwrap().starts_with("/app needs liby.so"));
+    let missing = &problem["missing"][0];
+    assert_eq!((&missing["name"], &missing["needed_by"]), (&json!("liby.so"), &json!(["/opt/l/libx.so.1"])));
+    assert_eq!(missing["tried"].as_array().unwrap().last().unwrap()["path"], "/usr/lib/liby.so");
+}
+
+#[test]
+fn what_cannot_be_checked_has_status_one_and_a_message() {
+    let root = simple();
+    for (name, words) in [("absent", "cannot check absent: no such file"), ("app", "it is no tar archive")] {
+        let output = scratchpack(&root, &["check", name, "--format", "json"]);
+        assert_eq!((output.status.code(), out(&output).as_str()), (Some(1), ""));
+        assert!(err(&output).starts_with("scratchpack: error: cannot check "), "{}", err(&output));
+        assert!(err(&output).contains(words), "{}", err(&output));
+    }
 }

@@ -4,11 +4,13 @@
 
 mod analyzing;
 mod architectures;
+mod checking;
 mod documents;
 mod elf;
 mod errors;
 mod examples;
 mod explaining;
+mod hostile;
 mod layers;
 mod musl;
 mod outputs;
@@ -17,6 +19,7 @@ mod proving;
 mod rights;
 mod root;
 mod searching;
+mod stranger;
 mod unbuilt_cache;
 mod variants;
 mod versions;

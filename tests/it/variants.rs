@@ -105,3 +105,13 @@ fn what_the_platform_leads_to_is_there_for_every_cpu_that_it_is_there_for() {
     assert_eq!(opened(&root(&["haswell"]).closure("/app")), ["/opt/haswell/libx.so"]);
     assert_eq!(missing(&root(&[]).closure("/app")), ["libx.so"]);
 }
+
+#[test]
+fn an_image_for_some_cpus_only_is_fine_for_whoever_checks_it() {
+    let root = Root::debian()
+        .file("/app", &program(&["libx.so"]).with(RUNPATH, "/opt/$PLATFORM"))
+        .file("/opt/haswell/libx.so", &library("libx.so"));
+    let archive = root.on_machine("/app.tar");
+    root.image("/app").write_archive(&archive).unwrap();
+    assert!(scratchpack::check(&archive).unwrap().is_fine());
+}
