@@ -1,31 +1,24 @@
 //! One program and its libraries, the way a sentence about the loader needs them; the real loader says what is true.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
-use scratchpack::{Closure, Collector};
+use scratchpack::{Closure, Collector, Image, ImageBuilder};
 use tempfile::TempDir;
 
 use crate::compare::{compare, missing};
-use crate::fixtures::{compile, scratch};
+use crate::fixtures::scratch;
 use crate::link::{Link, at};
 use crate::loader::{self, Listing};
+use crate::packed::Packed;
+use crate::start::Start;
 use crate::tools::{self, command, text_of};
 
 const PROGRAM: &str = "bin/app";
-/// An environment for a program in a chroot that `chroot` itself does not have.
-const TRACER: &str = "bin/trace";
-const TRACER_SOURCE: &str = r#"
-#include <stdlib.h>
-#include <unistd.h>
-int main(int count, char **arguments) {
-    putenv("LD_TRACE_LOADED_OBJECTS=1");
-    return execv(arguments[1], arguments + 1);
-}
-"#;
 /// Of a program that its loader gives up.
 const DOES_NOT_START: i32 = 127;
 
@@ -40,8 +33,8 @@ enum Libc {
 pub(crate) struct Bench {
     directory: TempDir,
     libc: Libc,
-    is_root: bool,
-    library_path: String,
+    start: Start,
+    collector: Collector,
     started_as: PathBuf,
 }
 
@@ -58,21 +51,23 @@ impl Bench {
 
     /// The directory is `/` to a program of this machine's glibc, and holds the loader and the C library.
     pub(crate) fn in_chroot() -> Option<Bench> {
-        if !tools::is_root() || !tools::are_here(&["chroot", "ldconfig"]) {
+        if !Start::can_enter_roots() || !tools::are_here(&["ldconfig"]) {
             return None;
         }
         let outside = Bench::of_glibc()?.program(Link::default());
         let interpreter = outside.interpreter();
         let libraries = outside.listing().unwrap().objects.into_iter().map(|object| object.path);
-        let bench = Bench { is_root: true, ..Bench::new(Libc::Glibc) };
-        compile(TRACER_SOURCE, &bench.make_room(TRACER), &["-static"]);
+        let mut bench = Bench::new(Libc::Glibc);
+        bench.start = Start::in_root(bench.directory.path());
+        bench.collector.sysroot(bench.directory.path());
         Some(libraries.chain([interpreter]).fold(bench, |bench, path| bench.copy(&path, &path[1..])))
     }
 
     fn new(libc: Libc) -> Bench {
         let directory = scratch();
+        let start = Start::in_directory(directory.path());
         let started_as = directory.path().join(PROGRAM);
-        Bench { directory, libc, is_root: false, library_path: String::new(), started_as }
+        Bench { directory, libc, start, collector: Collector::new(), started_as }
     }
 
     /// Links `bin/app`.
@@ -131,8 +126,39 @@ impl Bench {
     }
 
     /// What LD_LIBRARY_PATH says.
-    pub(crate) fn library_path(self, list: &str) -> Bench {
-        Bench { library_path: at(self.base(), list), ..self }
+    pub(crate) fn library_path(mut self, list: &str) -> Bench {
+        let list = at(self.base(), list);
+        for directory in list.split([':', ';']).filter(|directory| !directory.is_empty()) {
+            self.collector.library_path(directory);
+        }
+        self.env("LD_LIBRARY_PATH", &list)
+    }
+
+    /// An environment that the closure does not know of.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Bench {
+        let value = at(self.base(), value);
+        self.start.env(name, &value);
+        self
+    }
+
+    /// Tells the closure in which directory of the bench the program is started.
+    pub(crate) fn workdir(mut self, path: &str) -> Bench {
+        let path = self.absolute(path);
+        self.start.move_to(&path);
+        self.collector.workdir(path);
+        self
+    }
+
+    /// Asks for the variants of libraries.
+    pub(crate) fn hwcaps(mut self, level: &str) -> Bench {
+        self.collector.hwcaps(level);
+        self
+    }
+
+    /// Starts the program of a bench in a chroot by another user than its owner.
+    pub(crate) fn by_nobody(mut self) -> Bench {
+        self.start.by_nobody();
+        self
     }
 
     pub(crate) fn mode(self, path: &str, mode: u32) -> Bench {
@@ -168,7 +194,7 @@ impl Bench {
 
     /// The directory as the program sees it.
     fn base(&self) -> &str {
-        if self.is_root { "" } else { self.directory.path().to_str().unwrap() }
+        if self.start.has_root() { "" } else { self.directory.path().to_str().unwrap() }
     }
 }
 
@@ -195,6 +221,22 @@ impl Bench {
         assert_eq!(Vec::from_iter(missing(&self.closure())), [name]);
     }
 
+    /// The loader finds all libraries, but not this version in this one of them, and so says the closure.
+    pub(crate) fn lacks(&self, library: &str, version: &str) {
+        let output = self.output();
+        let says_so = !output.status.success() && text_of(&output).contains(version);
+        assert!(says_so, "{}\n{}", output.status, text_of(&output));
+        assert_eq!(self.missing_versions(), [(library.to_owned(), version.to_owned())]);
+    }
+
+    /// What the closure says is missing, each a version of a library.
+    pub(crate) fn missing_versions(&self) -> Vec<(String, String)> {
+        let text = |text: &OsStr| text.to_str().unwrap().to_owned();
+        let closure = self.closure();
+        let missing = closure.missing().iter();
+        missing.map(|missing| (text(missing.name()), text(missing.version().unwrap()))).collect()
+    }
+
     /// The program starts, whatever its loader lists, and the closure has opened these files of the bench.
     pub(crate) fn starts_with(&self, opened: &[&str]) {
         let closure = self.closure();
@@ -216,20 +258,39 @@ impl Bench {
     }
 
     pub(crate) fn closure(&self) -> Closure {
-        let mut collector = Collector::new();
-        if self.is_root {
-            collector.sysroot(self.directory.path());
-        }
-        for directory in self.library_path.split([':', ';']).filter(|directory| !directory.is_empty()) {
-            collector.library_path(directory);
-        }
-        collector.collect(&self.started_as).unwrap()
+        self.collector.collect(&self.started_as).unwrap()
+    }
+
+    /// An image of the program.
+    pub(crate) fn image(&self) -> ImageBuilder {
+        let mut builder = Image::builder();
+        builder.collector(self.collector.clone()).binary(&self.started_as);
+        builder
+    }
+
+    pub(crate) fn pack(&self) -> Option<Packed> {
+        Packed::of(self.image().build().unwrap())
     }
 
     pub(crate) fn assert_starts(&self, starts: bool) {
-        let output = self.command(&self.seen(&self.started_as)).output().unwrap();
+        let output = self.output();
         let expected = if starts { 0 } else { DOES_NOT_START };
         assert_eq!(output.status.code(), Some(expected), "{}", text_of(&output));
+    }
+
+    pub(crate) fn output(&self) -> Output {
+        self.command(&self.seen(&self.started_as)).output().unwrap()
+    }
+
+    /// Lets the loader start the program, with options.
+    pub(crate) fn output_of_loader(&self, options: &[&str]) -> Output {
+        let mut loader = self.command(Path::new(&self.interpreter()));
+        loader.args(options).arg(self.seen(&self.started_as)).output().unwrap()
+    }
+
+    /// The files of the bench that are libraries of the program when it runs.
+    pub(crate) fn loaded(&self) -> Vec<String> {
+        self.in_bench(told_by(&self.output(), self.interpreter().as_ref()))
     }
 
     /// Closure and loader say the same.
@@ -243,10 +304,7 @@ impl Bench {
         let program = self.seen(&self.started_as);
         let interpreter = self.interpreter();
         match self.libc {
-            Libc::Glibc if self.is_root => {
-                loader::list(self.command(Path::new("/").join(TRACER).as_ref()).arg(program), &interpreter)
-            }
-            Libc::Glibc => loader::list(self.command(&program).env("LD_TRACE_LOADED_OBJECTS", "1"), &interpreter),
+            Libc::Glibc => loader::list(&mut self.tracing().command(&program), &interpreter),
             Libc::Musl => loader::list(self.command(Path::new(&interpreter)).arg("--list").arg(program), &interpreter),
         }
     }
@@ -259,27 +317,38 @@ impl Bench {
     /// A path as the program sees it.
     fn seen(&self, path: &Path) -> PathBuf {
         let inside = path.strip_prefix(self.directory.path()).unwrap();
-        Path::new(if self.is_root { "/" } else { self.base() }).join(inside)
+        Path::new(if self.start.has_root() { "/" } else { self.base() }).join(inside)
     }
 
     fn command(&self, program: &Path) -> Command {
-        let mut command = match self.is_root {
-            true => tools::command("chroot"),
-            false => Command::new(program),
-        };
-        if self.is_root {
-            command.arg(self.directory.path()).arg(program);
-        }
-        command.env_clear().env("LD_LIBRARY_PATH", &self.library_path).current_dir(self.directory.path());
-        command
+        self.start.command(program)
+    }
+
+    /// Lets the loader list what it loads.
+    fn tracing(&self) -> Start {
+        let mut start = self.start.clone();
+        start.env("LD_TRACE_LOADED_OBJECTS", "1");
+        start
     }
 
     /// Without what every program has.
     fn opened(&self, closure: &Closure) -> Vec<String> {
         let ours = closure.objects().iter().skip(1).filter(|object| object.name() != "libc.so.6");
-        let paths = ours.map(|object| object.opened().to_str().unwrap().to_owned());
-        paths.filter_map(|path| Some(path.strip_prefix(self.base())?.strip_prefix('/')?.to_owned())).collect()
+        self.in_bench(ours.map(|object| object.opened().to_str().unwrap().to_owned()).collect())
     }
+
+    /// Those of these paths that are in the bench.
+    fn in_bench(&self, paths: Vec<String>) -> Vec<String> {
+        let inside = paths.iter().filter_map(|path| path.strip_prefix(self.base())?.strip_prefix('/'));
+        inside.map(str::to_owned).collect()
+    }
+}
+
+/// The libraries that a program says it has; it says so of its loader and of the vDSO as well.
+pub(crate) fn told_by(output: &Output, interpreter: &Path) -> Vec<String> {
+    assert!(output.status.success(), "{}", text_of(output));
+    let lines = std::str::from_utf8(&output.stdout).unwrap().lines().map(str::to_owned);
+    lines.filter(|line| line.contains('/') && Path::new(line) != interpreter).collect()
 }
 
 /// In a process of its own: what another thread starts meanwhile would hold a file of this process open for writing, and

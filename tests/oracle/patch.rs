@@ -6,6 +6,8 @@ pub(crate) const DT_NEEDED: u64 = 1;
 pub(crate) const DT_SONAME: u64 = 14;
 pub(crate) const DT_RPATH: u64 = 15;
 pub(crate) const DT_RUNPATH: u64 = 29;
+/// A tag that means nothing to a loader.
+pub(crate) const DT_NOTHING: u64 = 0x6000_000f;
 pub(crate) const DT_DEPAUDIT: u64 = 0x6fff_fefb;
 
 const PT_LOAD: u32 = 1;
@@ -13,6 +15,12 @@ const PT_DYNAMIC: u32 = 2;
 const PT_INTERP: u32 = 3;
 const PT_NOTE: u32 = 4;
 const PT_GNU_STACK: u32 = 0x6474_e551;
+
+/// The fields of a `Vernaux`.
+const VERSION_HASH: usize = 0;
+const VERSION_FLAGS: usize = 4;
+const VERSION_NAME: usize = 8;
+const VER_FLG_WEAK: u8 = 2;
 
 const FILE_HEADER: usize = 64;
 const PROGRAM_HEADER: usize = 56;
@@ -30,6 +38,12 @@ pub(crate) fn retag_as_empty(bytes: &mut [u8], from: u64, to: u64) {
     retag(bytes, from, to);
 }
 
+/// Gives the first entry of all another tag.
+pub(crate) fn retag_first(bytes: &mut [u8], to: u64) {
+    let at = usize::try_from(number(bytes, header(bytes, PT_DYNAMIC).start + 8)).unwrap();
+    put(bytes, at, to);
+}
+
 fn entry(bytes: &mut [u8], tag: u64) -> &mut [u8] {
     let at = position(bytes, tag);
     &mut bytes[at..at + 8]
@@ -38,6 +52,38 @@ fn entry(bytes: &mut [u8], tag: u64) -> &mut [u8] {
 /// Entries are aligned to eight bytes.
 fn position(bytes: &[u8], tag: u64) -> usize {
     8 * bytes.chunks_exact(8).position(|word| word == tag.to_ne_bytes()).unwrap()
+}
+
+/// Makes what is needed of one version a need of another one, which the file needs as well.
+pub(crate) fn replace_version(bytes: &mut [u8], old: &str, new: &str) {
+    let (old, new) = (version(bytes, old), version(bytes, new));
+    for field in [VERSION_HASH, VERSION_NAME] {
+        bytes.copy_within(new + field..new + field + 4, old + field);
+    }
+}
+
+/// Lets the hash of a version be that of none.
+pub(crate) fn rehash_version(bytes: &mut [u8], name: &str) {
+    bytes[version(bytes, name)] ^= 1;
+}
+
+/// Lets the loader pass over a version that it does not find.
+pub(crate) fn weaken_version(bytes: &mut [u8], name: &str) {
+    bytes[version(bytes, name) + VERSION_FLAGS] |= VER_FLG_WEAK;
+}
+
+/// Where the hash of a version is, and the record behind it if it is a need.
+fn version(bytes: &[u8], name: &str) -> usize {
+    4 * bytes.chunks_exact(4).position(|word| word == hash(name).to_ne_bytes()).unwrap()
+}
+
+/// The hash function of the gABI.
+fn hash(name: &str) -> u32 {
+    name.bytes().fold(0, |hash, byte| {
+        let hash = (hash << 4) + u32::from(byte);
+        let high = hash & 0xf000_0000;
+        (hash ^ high >> 24) & !high
+    })
 }
 
 /// Lets the last of two dynamic segments be the one that was there, and the first hold nothing but DT_NULL.

@@ -1,6 +1,11 @@
 //! glibc: the loader's cache, and the directories built into it, in a root that holds nothing else.
 
+use std::collections::BTreeSet;
+
+use scratchpack::Finding;
+
 use crate::bench::Bench;
+use crate::compare::missing;
 use crate::link::{needs, plain};
 
 /// Where the parts of a cache are.
@@ -162,7 +167,7 @@ fn the_new_format_of_the_cache_is_read_alone_and_behind_the_old_one() {
 #[test]
 fn the_old_format_of_the_cache_is_read_alone() {
     let Some(bench) = with_hit() else { return };
-    bench.ldconfig_with(&["-c", "old"]).loads(&["opt/l/libx.so.1"]);
+    bench.ldconfig_with(&["-c", "old"]).remove("etc/ld.so.conf").loads(&["opt/l/libx.so.1"]);
 }
 
 #[test]
@@ -177,7 +182,8 @@ fn entries_for_other_machines_do_not_count() {
 fn a_cache_of_another_byte_order_does_not_count() {
     for order in [0, 1, 2, 3] {
         let Some(bench) = with_hit() else { return };
-        bench.ldconfig().patch("etc/ld.so.cache", |bytes| bytes[BYTE_ORDER] = order).agrees_with_run();
+        let bench = bench.ldconfig().patch("etc/ld.so.cache", |bytes| bytes[BYTE_ORDER] = order);
+        bench.remove("etc/ld.so.conf").agrees_with_run();
     }
 }
 
