@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use scratchpack::{Closure, Collector, Image, ImageBuilder};
+use scratchpack::{Closure, Collector, Finding, Image, ImageBuilder};
 use tempfile::TempDir;
 
 use crate::compare::{compare, missing};
@@ -229,6 +229,19 @@ impl Bench {
         assert_eq!(self.missing_versions(), [(library.to_owned(), version.to_owned())]);
     }
 
+    /// The program starts, and all that is opened for it in the bench is this, in the order of the paths, in the closure
+    /// and to the kernel.
+    pub(crate) fn opens(&self, files: &[&str]) -> Closure {
+        let closure = self.closure();
+        let mut opened = self.opened(&closure);
+        opened.sort();
+        assert_eq!(opened, files);
+        assert_eq!(self.opened_by_kernel(), files);
+        self.assert_starts(true);
+        assert_eq!(missing(&closure), BTreeSet::new());
+        closure
+    }
+
     /// What the closure says is missing, each a version of a library.
     pub(crate) fn missing_versions(&self) -> Vec<(String, String)> {
         let text = |text: &OsStr| text.to_str().unwrap().to_owned();
@@ -324,6 +337,17 @@ impl Bench {
         self.start.command(program)
     }
 
+    /// The files of the bench that a process of the program opens, in the order of their paths.
+    fn opened_by_kernel(&self) -> Vec<String> {
+        let log = self.make_room("log");
+        let mut strace = self.command(&tools::find("strace").unwrap());
+        strace.args(["-e", "trace=openat", "-o"]).arg(&log).arg(&self.started_as).output().unwrap();
+        let log = fs::read_to_string(log).unwrap();
+        let opened = log.lines().filter(|line| !line.contains(" = -1 ")).filter_map(|line| line.split('"').nth(1));
+        let opened: BTreeSet<String> = opened.map(str::to_owned).collect();
+        self.in_bench(opened.into_iter().collect())
+    }
+
     /// Lets the loader list what it loads.
     fn tracing(&self) -> Start {
         let mut start = self.start.clone();
@@ -342,6 +366,11 @@ impl Bench {
         let inside = paths.iter().filter_map(|path| path.strip_prefix(self.base())?.strip_prefix('/'));
         inside.map(str::to_owned).collect()
     }
+}
+
+/// The codes of what is to be said of a closure.
+pub(crate) fn codes(findings: &[Finding]) -> Vec<&'static str> {
+    findings.iter().map(Finding::code).collect()
 }
 
 /// The libraries that a program says it has; it says so of its loader and of the vDSO as well.

@@ -18,6 +18,7 @@ mod packing;
 mod parallel;
 mod patch;
 mod roots;
+mod rules_audit;
 mod rules_cache;
 mod rules_interpreter;
 mod rules_musl_names;

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use scratchpack::Finding;
-
-use crate::bench::Bench;
+use crate::bench::{Bench, codes};
 use crate::compare::missing;
 use crate::link::{needs, plain};
 
