@@ -8,8 +8,8 @@ use crate::link::{needs, plain};
 
 /// Where the parts of a cache are.
 const BYTE_ORDER: usize = 28;
-const ENTRIES: usize = 48;
-const ENTRY: usize = 24;
+pub(crate) const ENTRIES: usize = 48;
+pub(crate) const ENTRY: usize = 24;
 const FLAGS: usize = 0;
 const VALUE: usize = 8;
 

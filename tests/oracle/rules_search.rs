@@ -264,13 +264,3 @@ fn slashes_at_the_end_and_duplicates_in_the_library_path_are_dropped() {
         .library_path("@/d//:@/d:@/e//:@/e")
         .loads(&["e/libx.so"]);
 }
-
-/// Levels are those of x86-64, and every machine of the last fifteen years has the second.
-#[test]
-fn where_only_a_variant_for_newer_machines_exists_it_is_taken() {
-    let Some(bench) = Bench::of_glibc() else { return };
-    bench
-        .program(needs(&["libx.so"]).runpath("@/l"))
-        .library("l/glibc-hwcaps/x86-64-v2/libx.so", plain())
-        .agrees_with_run();
-}

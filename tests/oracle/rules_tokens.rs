@@ -155,15 +155,3 @@ fn the_origin_of_a_library_with_two_names_is_of_the_one_by_which_it_was_opened_f
         .library("b/libx.so", plain())
         .loads(&["a/liba.so", "a/libx.so"]);
 }
-
-/// Which one it is depends on the processor, so there is a library for each.
-#[test]
-#[ignore = "the closure takes whichever there is, and the loader the one of the machine that it runs on"]
-fn platform_is_what_the_loader_calls_the_processor() {
-    for platforms in [&["haswell", "xeon_phi", "x86_64"][..], &["x86_64"], &["haswell"]] {
-        let Some(bench) = Bench::of_glibc() else { return };
-        let bench = bench.program(needs(&["libx.so"]).runpath("@/$PLATFORM"));
-        let add = |bench: Bench, platform: &&str| bench.library(&format!("{platform}/libx.so"), plain());
-        platforms.iter().fold(bench, add).agrees();
-    }
-}
