@@ -51,13 +51,23 @@ impl Bench {
 
     /// The directory is `/` to a program of this machine's glibc, and holds the loader and the C library.
     pub(crate) fn in_chroot() -> Option<Bench> {
-        if !Start::can_enter_roots() || !tools::are_here(&["ldconfig"]) {
+        if tools::are_here(&["ldconfig"]) { Bench::of_glibc()?.entered() } else { None }
+    }
+
+    /// The same for musl.
+    pub(crate) fn in_chroot_of_musl() -> Option<Bench> {
+        Bench::of_musl()?.entered()
+    }
+
+    /// A bench that is a root, with what a program outside needs.
+    fn entered(self) -> Option<Bench> {
+        if !Start::can_enter_roots() {
             return None;
         }
-        let outside = Bench::of_glibc()?.program(Link::default());
+        let outside = self.program(Link::default());
         let interpreter = outside.interpreter();
         let libraries = outside.listing().unwrap().objects.into_iter().map(|object| object.path);
-        let mut bench = Bench::new(Libc::Glibc);
+        let mut bench = Bench::new(outside.libc);
         bench.start = Start::in_root(bench.directory.path());
         bench.collector.sysroot(bench.directory.path());
         Some(libraries.chain([interpreter]).fold(bench, |bench, path| bench.copy(&path, &path[1..])))
@@ -166,6 +176,12 @@ impl Bench {
         self
     }
 
+    /// Gives a file capabilities, in the words of `setcap`.
+    pub(crate) fn capabilities(self, path: &str, words: &str) -> Bench {
+        tools::run(command("setcap").arg(words).arg(self.directory.path().join(path)));
+        self
+    }
+
     /// Starts the program by another path.
     pub(crate) fn started_as(self, path: &str) -> Bench {
         Bench { started_as: self.directory.path().join(path), ..self }
@@ -229,6 +245,20 @@ impl Bench {
         assert_eq!(self.missing_versions(), [(library.to_owned(), version.to_owned())]);
     }
 
+    /// The program starts, and has these libraries of the bench besides its C library, whatever its loader would list.
+    pub(crate) fn has(&self, libraries: &[&str]) {
+        let loaded = self.loaded();
+        let loaded: Vec<&String> = loaded.iter().filter(|path| !path.ends_with("/libc.so.6")).collect();
+        assert_eq!(loaded, libraries);
+        self.starts_with(libraries);
+    }
+
+    /// The program does not start, and the closure has this library as the only one that is missing.
+    pub(crate) fn lacks_library(&self, name: &str) {
+        self.assert_starts(false);
+        assert_eq!(Vec::from_iter(missing(&self.closure())), [name]);
+    }
+
     /// The program starts, and all that is opened for it in the bench is this, in the order of the paths, in the closure
     /// and to the kernel.
     pub(crate) fn opens(&self, files: &[&str]) -> Closure {
@@ -268,6 +298,15 @@ impl Bench {
     /// The closure is complete just where the program starts.
     pub(crate) fn agrees_with_run(&self) {
         self.assert_starts(self.closure().missing().is_empty());
+    }
+
+    /// The closure of the program is complete just where it starts, and then has the libraries that it has.
+    pub(crate) fn agrees_about_libraries(&self) {
+        self.agrees_with_run();
+        if self.output().status.success() {
+            let closure = self.closure();
+            self.has(&self.opened(&closure).iter().map(String::as_str).collect::<Vec<_>>());
+        }
     }
 
     pub(crate) fn closure(&self) -> Closure {
@@ -376,7 +415,8 @@ pub(crate) fn codes(findings: &[Finding]) -> Vec<&'static str> {
 /// The libraries that a program says it has; it says so of its loader and of the vDSO as well.
 pub(crate) fn told_by(output: &Output, interpreter: &Path) -> Vec<String> {
     assert!(output.status.success(), "{}", text_of(output));
-    let lines = std::str::from_utf8(&output.stdout).unwrap().lines().map(str::to_owned);
+    // The program itself is the first, with or without a name.
+    let lines = std::str::from_utf8(&output.stdout).unwrap().lines().skip(1).map(str::to_owned);
     lines.filter(|line| line.contains('/') && Path::new(line) != interpreter).collect()
 }
 

@@ -28,6 +28,7 @@ mod rules_names;
 mod rules_open;
 mod rules_platform;
 mod rules_search;
+mod rules_secure;
 mod rules_tokens;
 mod rules_variants;
 mod rules_versions;
