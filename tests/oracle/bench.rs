@@ -35,6 +35,7 @@ pub(crate) struct Bench {
     libc: Libc,
     start: Start,
     collector: Collector,
+    workdir: Option<String>,
     started_as: PathBuf,
 }
 
@@ -77,7 +78,7 @@ impl Bench {
         let directory = scratch();
         let start = Start::in_directory(directory.path());
         let started_as = directory.path().join(PROGRAM);
-        Bench { directory, libc, start, collector: Collector::new(), started_as }
+        Bench { directory, libc, start, collector: Collector::new(), workdir: None, started_as }
     }
 
     /// Links `bin/app`.
@@ -153,9 +154,15 @@ impl Bench {
 
     /// Tells the closure in which directory of the bench the program is started.
     pub(crate) fn workdir(mut self, path: &str) -> Bench {
+        let directory = self.absolute(path);
+        self.collector.workdir(&directory);
+        Bench { workdir: Some(directory), ..self }.started_in(path)
+    }
+
+    /// Starts the program in another directory than the bench, of which the closure is not told.
+    pub(crate) fn started_in(mut self, path: &str) -> Bench {
         let path = self.absolute(path);
         self.start.move_to(&path);
-        self.collector.workdir(path);
         self
     }
 
@@ -317,11 +324,18 @@ impl Bench {
     pub(crate) fn image(&self) -> ImageBuilder {
         let mut builder = Image::builder();
         builder.collector(self.collector.clone()).binary(&self.started_as);
+        if let Some(directory) = &self.workdir {
+            builder.workdir(directory);
+        }
         builder
     }
 
     pub(crate) fn pack(&self) -> Option<Packed> {
-        Packed::of(self.image().build().unwrap())
+        let packed = Packed::of(self.image().build().unwrap())?;
+        Some(match &self.workdir {
+            Some(directory) => packed.in_directory(directory),
+            None => packed,
+        })
     }
 
     pub(crate) fn assert_starts(&self, starts: bool) {
@@ -342,7 +356,8 @@ impl Bench {
 
     /// The files of the bench that are libraries of the program when it runs.
     pub(crate) fn loaded(&self) -> Vec<String> {
-        self.in_bench(told_by(&self.output(), self.interpreter().as_ref()))
+        let told = told_by(&self.output(), self.interpreter().as_ref());
+        self.in_bench(told.iter().map(|path| self.start.absolute(path)).collect())
     }
 
     /// Closure and loader say the same.

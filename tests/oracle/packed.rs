@@ -52,7 +52,7 @@ impl Packed {
 
     /// The paths of the libraries that the program has when it runs.
     pub(crate) fn loaded(&self) -> Vec<String> {
-        told_by(&self.output(), self.interpreter())
+        told_by(&self.output(), self.interpreter()).iter().map(|path| self.start.absolute(path)).collect()
     }
 
     /// The program runs, and has just the libraries of its closure.

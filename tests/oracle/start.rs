@@ -64,6 +64,11 @@ impl Start {
         self.directory = PathBuf::from(directory);
     }
 
+    /// What a path means to a process that is started.
+    pub(crate) fn absolute(&self, path: &str) -> String {
+        self.directory.join(path).into_os_string().into_string().unwrap()
+    }
+
     /// By a user who owns nothing there.
     pub(crate) fn by_nobody(&mut self) {
         fs::set_permissions(self.root.as_ref().unwrap(), Permissions::from_mode(0o755)).unwrap();
