@@ -432,7 +432,7 @@ pub(crate) fn told_by(output: &Output, interpreter: &Path) -> Vec<String> {
     assert!(output.status.success(), "{}", text_of(output));
     // The program itself is the first, with or without a name.
     let lines = std::str::from_utf8(&output.stdout).unwrap().lines().skip(1).map(str::to_owned);
-    lines.filter(|line| line.contains('/') && Path::new(line) != interpreter).collect()
+    lines.filter(|line| !loader::is_of_kernel(line) && Path::new(line) != interpreter).collect()
 }
 
 /// In a process of its own: what another thread starts meanwhile would hold a file of this process open for writing, and

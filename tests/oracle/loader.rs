@@ -129,6 +129,6 @@ impl Listing {
 }
 
 /// The vDSO has no file, and that of qemu has no name.
-fn is_of_kernel(path: &str) -> bool {
+pub(crate) fn is_of_kernel(path: &str) -> bool {
     path.is_empty() || ["linux-vdso", "linux-gate"].iter().any(|start| path.starts_with(start))
 }

@@ -86,6 +86,22 @@ fn the_other_elements_count() {
 }
 
 #[test]
+fn relative_elements_count() {
+    for list in ["l", "./l", ":/no", "../w/l", "/no::"] {
+        let Some(bench) = secure(needs(&["libx.so"]).runpath(list)) else { return };
+        let bench = bench.folder("w").workdir("w").library("w/libx.so", plain()).library("w/l/libx.so", plain());
+        bench.assert_starts(true);
+        bench.agrees_about_libraries();
+    }
+}
+
+#[test]
+fn a_relative_name_counts() {
+    let Some(bench) = secure(needs(&["l/libx.so"])) else { return };
+    bench.folder("w").workdir("w").library("w/l/libx.so", plain()).has(&["w/l/libx.so"]);
+}
+
+#[test]
 fn other_tokens_count() {
     let Some(bench) = secure(needs(&["libx.so"]).runpath("/opt/$LIB")) else { return };
     let directories = ["lib", "lib64", "lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu"];

@@ -13,7 +13,7 @@ use crate::tools;
 /// Every x86-64 machine of the last fifteen years has the first, and nearly every one of the last ten the second.
 const LEVELS: [&str; 2] = ["x86-64-v2", "x86-64-v3"];
 /// The levels of some CPUs, as far as a loader can play them.
-const CPUS: [&str; 4] = ["x86-64-v3:x86-64-v2", "x86-64-v3", "x86-64-v2", "none"];
+const CPUS: [&str; 3] = ["x86-64-v3:x86-64-v2", "x86-64-v2", "none"];
 
 /// A program with a library in `l`, and that directory's subdirectories.
 fn bench() -> Option<Bench> {
@@ -271,4 +271,61 @@ fn a_library_beside_older_subdirectories_is_the_one_that_is_taken() {
         let Some(packed) = bench.pack() else { return };
         packed.loads_its_closure();
     }
+}
+
+/// ldconfig lists what the loader of the same version searches.
+#[test]
+fn a_cache_may_have_a_library_in_an_older_subdirectory_only() {
+    for subdirectory in LEGACY {
+        let path = format!("opt/l/{subdirectory}/libx.so.1");
+        let Some(bench) = with_cache(&[&path]) else { return };
+        if !bench.output().status.success() {
+            tools::say(&format!("skipped: needs a cache with {subdirectory}"));
+            continue;
+        }
+        bench.starts_with(&[&path]);
+        let Some(packed) = bench.pack() else { return };
+        packed.loads_its_closure();
+    }
+}
+
+#[test]
+fn a_cache_that_is_not_there_may_have_a_variant_only() {
+    let Some(bench) = with_cache(&IN_CACHE[1..2]) else { return };
+    bench.assert_starts(true);
+    let bench = bench.remove("etc/ld.so.cache");
+    bench.assert_starts(false);
+    assert!(codes(bench.closure().findings()).contains(&"cpu-level"));
+    let Some(packed) = bench.pack() else { return };
+    packed.loads_its_closure();
+}
+
+#[test]
+fn what_is_there_for_some_cpus_only_has_what_it_needs() {
+    let Some(bench) = bench() else { return };
+    let bench = bench.library(&variant(LEVELS[0]), needs(&["liby.so"]).runpath("$ORIGIN"));
+    let bench = bench.library("l/glibc-hwcaps/x86-64-v2/liby.so", plain());
+    bench.loads(&[&variant(LEVELS[0]), "l/glibc-hwcaps/x86-64-v2/liby.so"]);
+    let Some(packed) = bench.pack() else { return };
+    packed.loads_its_closure();
+}
+
+#[test]
+fn variants_of_what_variants_need_are_variants_too() {
+    let Some(bench) = bench() else { return };
+    let bench = with_variants(bench, || needs(&["liby.so"]).runpath("@/m")).library("l/libx.so", plain());
+    let bench = bench.library("m/liby.so", plain()).library("m/glibc-hwcaps/x86-64-v2/liby.so", plain());
+    let bench = bench.hwcaps("all");
+    assert_holds(&bench.closure(), &bench.listing().unwrap());
+    let Some(packed) = bench.pack() else { return };
+    assert_same_on_all(&bench, &packed);
+}
+
+#[test]
+fn an_auditing_object_has_variants_as_well() {
+    let Some(bench) = bench() else { return };
+    let bench = bench.program(plain().flags(&["--audit", "libx.so"]).runpath("@/l")).hwcaps("all");
+    let bench = with_variants(bench, plain).library("l/libx.so", plain());
+    let closure = bench.closure();
+    assert_eq!(closure.objects().iter().filter(|object| object.name() == "libx.so").count(), 3);
 }
