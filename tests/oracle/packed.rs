@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::bench::told_by;
 use crate::fixtures::scratch;
 use crate::start::Start;
-use crate::tools::text_of;
+use crate::tools::{command, run, text_of};
 
 pub(crate) struct Packed {
     image: Image,
@@ -24,8 +24,11 @@ impl Packed {
             return None;
         }
         let directory = scratch();
-        let root = directory.path().join("root");
-        image.write_rootfs(&root).unwrap();
+        let [written, root] = ["written", "root"].map(|name| directory.path().join(name));
+        image.write_rootfs(&written).unwrap();
+        // What another thread starts meanwhile would hold a file of this process open for writing, and the kernel starts
+        // no such program.
+        run(command("cp").arg("--archive").args([&written, &root]));
         Some(Packed { image, start: Start::in_root(&root), _directory: directory })
     }
 
