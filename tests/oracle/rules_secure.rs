@@ -1,5 +1,7 @@
 //! Programs that gain rights by being run, and are run by another user: `$ORIGIN` and the environment count less.
 
+use rustix::fs::{StatVfsMountFlags, statvfs};
+
 use crate::bench::Bench;
 use crate::link::{Link, needs, plain};
 use crate::tools;
@@ -9,6 +11,11 @@ const SETGID: u32 = 0o2755;
 /// Setgid without the group's x means something else.
 const NO_SETGID: u32 = 0o2745;
 
+fn gains_rights_here() -> bool {
+    let flags = statvfs(env!("CARGO_TARGET_TMPDIR")).unwrap().f_flag;
+    tools::is_available("a mount without nosuid", !flags.contains(StatVfsMountFlags::NOSUID))
+}
+
 /// A program in `bin` that gains rights.
 fn secure(link: Link) -> Option<Bench> {
     secure_at("bin/app", link)
@@ -16,6 +23,9 @@ fn secure(link: Link) -> Option<Bench> {
 
 /// The same at another path in the root.
 fn secure_at(path: &str, link: Link) -> Option<Bench> {
+    if !gains_rights_here() {
+        return None;
+    }
     let bench = Bench::in_chroot()?.program(link).by_nobody();
     let bench = if path == "bin/app" { bench } else { bench.copy("bin/app", path).started_as(path) };
     Some(bench.mode(path, SETUID))
@@ -235,6 +245,9 @@ fn a_packed_program_has_no_more_rights() {
 }
 
 fn secure_with_musl(link: Link) -> Option<Bench> {
+    if !gains_rights_here() {
+        return None;
+    }
     Some(Bench::in_chroot_of_musl()?.program(link).by_nobody().mode("bin/app", SETUID))
 }
 
