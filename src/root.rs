@@ -324,13 +324,18 @@ impl Stamp {
     }
 }
 
+/// Whether whoever runs a file of this mode gets the rights of its owner or group (execve(2)).
+pub(crate) fn gains_rights(mode: u32) -> bool {
+    const SETUID: u32 = 0o4000;
+    // Without the group's x bit, setgid means something else.
+    const SETGID: u32 = 0o2010;
+    mode & SETUID != 0 || mode & SETGID == SETGID
+}
+
 impl Stamp {
-    /// Whether whoever runs the file gets the rights of its owner or group (execve(2)).
+    /// Whether whoever runs the file gets the rights of its owner or group.
     pub(crate) fn gains_rights(&self) -> bool {
-        const SETUID: u32 = 0o4000;
-        // Without the group's x bit, setgid means something else.
-        const SETGID: u32 = 0o2010;
-        self.mode & SETUID != 0 || self.mode & SETGID == SETGID
+        gains_rights(self.mode)
     }
 
     /// Of the `number`th file that is on no disk.

@@ -82,7 +82,7 @@ impl Contents {
             data.read_to_end(&mut bytes).map_err(unreadable)?;
             self.analyzed(bytes.as_slice(), size, stamp)?
         };
-        Ok(FileNode { mode, parsed, bytes: None })
+        Ok(FileNode::new(mode, parsed))
     }
 
     /// A file of a directory.
@@ -105,18 +105,19 @@ impl Contents {
             None => self.analyzed(&input.file, size, input.stamp)?,
         };
         self.known.insert(id, parsed.clone());
-        Ok(FileNode { mode, parsed, bytes: None })
+        let has_capabilities = mode & 0o111 != 0 && input.has_capabilities();
+        Ok(FileNode { has_capabilities, ..FileNode::new(mode, parsed) })
     }
 
     /// A file whose bytes cannot be had.
     pub(super) fn unknown(&mut self, mode: u32, why: Cause) -> FileNode<'static> {
         let parsed = Parsed { stamp: self.stamp(), machine: None, elf: Err(why) };
-        FileNode { mode, parsed: Rc::new(parsed), bytes: None }
+        FileNode::new(mode, Rc::new(parsed))
     }
 
     /// A file that is no ELF file and no list.
     fn other(&self, mode: u32) -> FileNode<'static> {
-        FileNode { mode, parsed: self.nothing.clone(), bytes: None }
+        FileNode::new(mode, self.nothing.clone())
     }
 
     fn list(&self, mode: u32, bytes: Vec<u8>) -> FileNode<'static> {

@@ -39,9 +39,6 @@ struct Circumstance {
     setting: Setting,
 }
 
-/// inode(7)
-const SETUID_OR_SETGID: u32 = 0o6000;
-
 /// Why a program would not start.
 enum Verdict {
     /// It, or its interpreter, cannot be run.
@@ -110,8 +107,7 @@ impl<'i> Subject<'i> {
             let why = format!("its interpreter {} is the loader of neither glibc nor musl", printable(interpreter));
             return Some(Verdict::Unknown(why));
         };
-        let gains_rights = file.mode & SETUID_OR_SETGID != 0;
-        let circumstances = self.circumstances(elf.machine(), gains_rights);
+        let circumstances = self.circumstances(elf.machine(), file.gains_rights());
         circumstances.iter().find_map(|circumstance| self.replayed(path, &build, circumstance))
     }
 
@@ -168,7 +164,7 @@ impl<'i> Subject<'i> {
     fn circumstances(&self, machine: Machine, gains_rights: bool) -> Vec<Circumstance> {
         let own = Circumstance { words: String::new(), setting: self.setting.clone() };
         let secure = gains_rights.then(|| Circumstance {
-            words: "with the rights of its owner or group, ".to_owned(),
+            words: "with the rights that its file gives it, ".to_owned(),
             setting: self.setting.secure(),
         });
         let levels = if self.has_variants { glibc::levels(machine) } else { &[] };

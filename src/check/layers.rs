@@ -11,7 +11,7 @@ use super::content::Contents;
 use super::limits::{Budget, MAX_STEPS, PathBudget};
 use super::members::{Kind, Member, Members};
 use super::names::{expect_possible, inside};
-use super::view::{Node, Nodes};
+use super::view::{FileNode, Node, Nodes};
 use crate::error::Cause;
 use crate::root::{MAX_LINKS, steps_to_walk};
 use crate::text::printable;
@@ -258,7 +258,8 @@ fn read_member(
     Ok(Put::Node(match member.kind {
         Kind::File => {
             let name = path.file_name().unwrap_or_default();
-            Node::File(contents.passing(name, member.mode, member.size, &mut members.data())?)
+            let file = contents.passing(name, member.mode, member.size, &mut members.data())?;
+            Node::File(FileNode { has_capabilities: member.has_capabilities, ..file })
         }
         Kind::Sparse => {
             let why = Cause::Unsupported("it is stored without its holes, in a form that is not read here".into());

@@ -35,6 +35,8 @@ pub(super) struct Member {
     pub(super) path: PathBuf,
     pub(super) kind: Kind,
     pub(super) mode: u32,
+    /// Whether the file has capabilities of its own (capabilities(7)).
+    pub(super) has_capabilities: bool,
     /// Bytes of data that follow.
     pub(super) size: u64,
 }
@@ -114,7 +116,7 @@ impl<S: Source> Members<S> {
         self.pass_map_of_holes(header)?;
         self.path.clone_from(&path);
         let mode = header.mode().map_err(|_| self.damaged("the mode"))?;
-        Ok(Member { path, kind, mode, size: self.data })
+        Ok(Member { path, kind, mode, has_capabilities: records.has_capabilities, size: self.data })
     }
 
     /// The data of the member that was read last, less what was read of it.
@@ -235,6 +237,7 @@ struct Records {
     link: Option<Vec<u8>>,
     size: Option<u64>,
     is_sparse: bool,
+    has_capabilities: bool,
 }
 
 impl Records {
@@ -257,6 +260,8 @@ impl Records {
             _ => {}
         }
         self.is_sparse |= key.starts_with(b"GNU.sparse.");
+        // As star, GNU tar and all engines write it.
+        self.has_capabilities |= key == b"SCHILY.xattr.security.capability";
         Ok(())
     }
 

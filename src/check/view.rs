@@ -10,7 +10,7 @@ use std::rc::Rc;
 use rustix::io::Errno;
 
 use crate::collect::{Closure, FileTree, Opened, Parsed, Spot, World};
-use crate::root::{Fault, FileId, MAX_LINKS, Walk, steps_to_walk};
+use crate::root::{Fault, FileId, MAX_LINKS, Walk, gains_rights, steps_to_walk};
 use crate::tree::{Content, Tree};
 
 /// What stands at each path of an image; the root itself is no entry.
@@ -30,9 +30,23 @@ pub(crate) enum Node<'t> {
 #[derive(Clone, Debug)]
 pub(crate) struct FileNode<'t> {
     pub(crate) mode: u32,
+    /// Whether it has capabilities of its own (capabilities(7)).
+    pub(crate) has_capabilities: bool,
     pub(crate) parsed: Rc<Parsed>,
     /// All of its bytes, where a loader reads them as a list.
     pub(crate) bytes: Option<Cow<'t, [u8]>>,
+}
+
+impl FileNode<'_> {
+    /// One of which the bytes do not matter.
+    pub(crate) fn new(mode: u32, parsed: Rc<Parsed>) -> Self {
+        FileNode { mode, has_capabilities: false, parsed, bytes: None }
+    }
+
+    /// Whether whoever runs it gets rights by that.
+    pub(crate) fn gains_rights(&self) -> bool {
+        gains_rights(self.mode) || self.has_capabilities
+    }
 }
 
 /// A file tree, by path, and what its files say.
@@ -61,7 +75,7 @@ impl<'t> View<'t> {
             objects.map(|object| (object.file_source().stamp.id, Rc::new(Parsed::of_object(object)))).collect();
         let mut nodes = Nodes::with_capacity(tree.entries().len());
         for entry in tree.entries() {
-            let file = |parsed, bytes| Node::File(FileNode { mode: entry.mode(), parsed, bytes });
+            let file = |parsed, bytes| Node::File(FileNode { bytes, ..FileNode::new(entry.mode(), parsed) });
             let node = match entry.content() {
                 Content::Directory => Node::Directory,
                 Content::Link(target) => Node::Link(Cow::Borrowed(target)),

@@ -469,10 +469,14 @@ fn a_sparse_program_cannot_be_checked() {
 fn a_program_that_gains_rights_must_start_without_the_environment() {
     let mut app = file("app", &program(&["libx.so"]));
     app.mode = 0o4755;
-    let image = with_loader(vec![app, file("opt/libx.so", &library("libx.so"))]);
-    let problems = image.config(json!({ "Env": ["LD_LIBRARY_PATH=/opt"] })).problems(&IMAGES);
-    let expected = "with the rights of its owner or group, /app needs libx.so, which was not found";
-    assert!(problems[0].starts_with(expected), "{problems:?}");
+    let capability = Member { kind: EntryType::XHeader, ..bytes("pax", b"38 SCHILY.xattr.security.capability=x\n") };
+    let capable = vec![capability, file("app", &program(&["libx.so"]))];
+    for app in [vec![app], capable] {
+        let image = with_loader([app, vec![file("opt/libx.so", &library("libx.so"))]].concat());
+        let problems = image.config(json!({ "Env": ["LD_LIBRARY_PATH=/opt"] })).problems(&IMAGES);
+        let expected = "with the rights that its file gives it, /app needs libx.so, which was not found";
+        assert!(problems[0].starts_with(expected), "{problems:?}");
+    }
 }
 
 #[test]
