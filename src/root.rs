@@ -324,6 +324,25 @@ impl Stamp {
     }
 }
 
+/// What a file's own capabilities mean for whoever runs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Capabilities {
+    /// Rather than only letting through what a process has already.
+    pub(crate) grant_rights: bool,
+}
+
+impl Capabilities {
+    /// `struct vfs_cap_data` (linux/capability.h): behind a word for the version and a flag, pairs of what is permitted
+    /// and what is inheritable. Whatever is effective or permitted makes a process secure (`cap_bprm_creds_from_file`).
+    pub(crate) fn of(value: &[u8]) -> Capabilities {
+        const EFFECTIVE: u8 = 1;
+        let is_effective = value.first().is_some_and(|flags| flags & EFFECTIVE != 0);
+        let pairs = value.get(4..).unwrap_or_default().chunks(8).take(2);
+        let is_permitted = pairs.into_iter().any(|pair| pair.iter().take(4).any(|&byte| byte != 0));
+        Capabilities { grant_rights: is_effective || is_permitted }
+    }
+}
+
 /// Whether whoever runs a file of this mode gets the rights of its owner or group (execve(2)).
 pub(crate) fn gains_rights(mode: u32) -> bool {
     const SETUID: u32 = 0o4000;
@@ -346,10 +365,11 @@ impl Stamp {
 }
 
 impl Input {
-    /// Whether the file has capabilities of its own (capabilities(7)).
-    pub(crate) fn has_capabilities(&self) -> bool {
+    /// The capabilities that the file has of its own, as they are stored (capabilities(7)).
+    pub(crate) fn capabilities(&self) -> Option<Capabilities> {
         let mut value = [0; 64];
-        rustix::fs::fgetxattr(&self.file, "security.capability", &mut value).is_ok_and(|size| size > 0)
+        let size = rustix::fs::fgetxattr(&self.file, "security.capability", &mut value).ok()?;
+        (size > 0).then(|| Capabilities::of(&value[..size.min(value.len())]))
     }
 
     /// Whether the open file is still in the state in which it was opened.

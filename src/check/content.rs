@@ -105,8 +105,8 @@ impl Contents {
             None => self.analyzed(&input.file, size, input.stamp)?,
         };
         self.known.insert(id, parsed.clone());
-        let has_capabilities = mode & 0o111 != 0 && input.has_capabilities();
-        Ok(FileNode { has_capabilities, ..FileNode::new(mode, parsed) })
+        let capabilities = if mode & 0o111 != 0 { input.capabilities() } else { None };
+        Ok(FileNode { capabilities, ..FileNode::new(mode, parsed) })
     }
 
     /// A file whose bytes cannot be had.

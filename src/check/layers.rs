@@ -259,7 +259,7 @@ fn read_member(
         Kind::File => {
             let name = path.file_name().unwrap_or_default();
             let file = contents.passing(name, member.mode, member.size, &mut members.data())?;
-            Node::File(FileNode { has_capabilities: member.has_capabilities, ..file })
+            Node::File(FileNode { capabilities: member.capabilities, ..file })
         }
         Kind::Sparse => {
             let why = Cause::Unsupported("it is stored without its holes, in a form that is not read here".into());

@@ -12,6 +12,7 @@ use tar::{EntryType, Header};
 use super::blob::{Blob, unreadable};
 use super::limits::MAX_RECORDS;
 use crate::error::Cause;
+use crate::root::Capabilities;
 use crate::text::printable;
 
 const BLOCK: usize = 512;
@@ -35,8 +36,8 @@ pub(super) struct Member {
     pub(super) path: PathBuf,
     pub(super) kind: Kind,
     pub(super) mode: u32,
-    /// Whether the file has capabilities of its own (capabilities(7)).
-    pub(super) has_capabilities: bool,
+    /// The capabilities that the file has of its own.
+    pub(super) capabilities: Option<Capabilities>,
     /// Bytes of data that follow.
     pub(super) size: u64,
 }
@@ -116,7 +117,7 @@ impl<S: Source> Members<S> {
         self.pass_map_of_holes(header)?;
         self.path.clone_from(&path);
         let mode = header.mode().map_err(|_| self.damaged("the mode"))?;
-        Ok(Member { path, kind, mode, has_capabilities: records.has_capabilities, size: self.data })
+        Ok(Member { path, kind, mode, capabilities: records.capabilities, size: self.data })
     }
 
     /// The data of the member that was read last, less what was read of it.
@@ -237,7 +238,7 @@ struct Records {
     link: Option<Vec<u8>>,
     size: Option<u64>,
     is_sparse: bool,
-    has_capabilities: bool,
+    capabilities: Option<Capabilities>,
 }
 
 impl Records {
@@ -256,12 +257,12 @@ impl Records {
         match key {
             b"path" | b"GNU.sparse.name" => self.path = Some(value.to_vec()),
             b"linkpath" => self.link = Some(value.to_vec()),
+            // As star, GNU tar and all engines write it.
+            b"SCHILY.xattr.security.capability" => self.capabilities = Some(Capabilities::of(value)),
             b"size" => self.size = Some(number(value).ok_or_else(|| Cause::malformed("a pax size is no number"))?),
             _ => {}
         }
         self.is_sparse |= key.starts_with(b"GNU.sparse.");
-        // As star, GNU tar and all engines write it.
-        self.has_capabilities |= key == b"SCHILY.xattr.security.capability";
         Ok(())
     }
 

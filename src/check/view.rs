@@ -10,7 +10,7 @@ use std::rc::Rc;
 use rustix::io::Errno;
 
 use crate::collect::{Closure, FileTree, Opened, Parsed, Spot, World};
-use crate::root::{Fault, FileId, MAX_LINKS, Walk, gains_rights, steps_to_walk};
+use crate::root::{Capabilities, Fault, FileId, MAX_LINKS, Walk, gains_rights, steps_to_walk};
 use crate::tree::{Content, Tree};
 
 /// What stands at each path of an image; the root itself is no entry.
@@ -30,8 +30,8 @@ pub(crate) enum Node<'t> {
 #[derive(Clone, Debug)]
 pub(crate) struct FileNode<'t> {
     pub(crate) mode: u32,
-    /// Whether it has capabilities of its own (capabilities(7)).
-    pub(crate) has_capabilities: bool,
+    /// The capabilities that it has of its own.
+    pub(crate) capabilities: Option<Capabilities>,
     pub(crate) parsed: Rc<Parsed>,
     /// All of its bytes, where a loader reads them as a list.
     pub(crate) bytes: Option<Cow<'t, [u8]>>,
@@ -40,12 +40,12 @@ pub(crate) struct FileNode<'t> {
 impl FileNode<'_> {
     /// One of which the bytes do not matter.
     pub(crate) fn new(mode: u32, parsed: Rc<Parsed>) -> Self {
-        FileNode { mode, has_capabilities: false, parsed, bytes: None }
+        FileNode { mode, capabilities: None, parsed, bytes: None }
     }
 
     /// Whether whoever runs it gets rights by that.
     pub(crate) fn gains_rights(&self) -> bool {
-        gains_rights(self.mode) || self.has_capabilities
+        gains_rights(self.mode) || self.capabilities.is_some_and(|capabilities| capabilities.grant_rights)
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Name {
     pub(crate) absolute: Option<PathBuf>,
     /// Whether each of its tokens has a value.
     has_value: bool,
+    /// Whether it has tokens, and the program gains rights: the loader allows none then.
+    pub(crate) is_forbidden: bool,
     pub(crate) uses_platform: bool,
 }
 
@@ -64,7 +66,12 @@ impl Name {
 
     /// Why no search can be made for it.
     pub(crate) fn problem(&self) -> Option<&'static str> {
-        if !self.has_value {
+        if self.is_forbidden {
+            Some(
+                "a name with a token such as $ORIGIN, which the loader does not allow where a program gains rights by being \
+                  run (setuid, setgid or file capabilities); link with a plain name",
+            )
+        } else if !self.has_value {
             Some("a name with a token that has no value for this program")
         } else if self.text.is_empty() {
             Some("an empty name")
@@ -86,16 +93,25 @@ impl Expander<'_> {
     pub(crate) fn name(&self, owner: Owner<'_>, name: &OsStr) -> Name {
         let pieces = tokens::split(name.as_bytes());
         let uses_platform = pieces.contains(&Piece::Platform);
+        let has_tokens = pieces.iter().any(|piece| !matches!(piece, Piece::Text(_)));
+        let is_forbidden = self.setting.is_secure && has_tokens;
         let origin = owner.origins.first().map(|spot| spot.path.as_path());
-        let (Some(text), true) = (self.text(&pieces, origin), self.may_use_origin(owner, &pieces)) else {
-            return Name { text: name.to_owned(), after_origin: None, absolute: None, has_value: false, uses_platform };
+        let Some(text) = self.text(&pieces, origin) else {
+            return Name {
+                text: name.to_owned(),
+                after_origin: None,
+                absolute: None,
+                has_value: false,
+                is_forbidden,
+                uses_platform,
+            };
         };
         let text = OsString::from_vec(text);
         let after_origin = match pieces.as_slice() {
             [Piece::Origin, rest @ ..] => self.text(rest, origin).map(OsString::from_vec),
             _ => None,
         };
-        let mut name = Name { text, after_origin, absolute: None, has_value: true, uses_platform };
+        let mut name = Name { text, after_origin, absolute: None, has_value: true, is_forbidden, uses_platform };
         if name.is_relative() {
             name.absolute = self.setting.absolute(&name.text);
         }

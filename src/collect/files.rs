@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::search::FileTree;
 use crate::analyze::{self, Elf, Machine, ReadAt};
 use crate::error::Cause;
-use crate::root::{Fault, FileId, Input, Root, Stamp, Walk, Walker};
+use crate::root::{Capabilities, Fault, FileId, Input, Root, Stamp, Walk, Walker};
 
 /// Which file tree a path is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,9 +70,9 @@ impl<'r> Files<'r> {
         Ok(Opened { walk, parsed: self.parse(&input) })
     }
 
-    /// Whether the file at `spot` has capabilities of its own (capabilities(7)).
-    pub(crate) fn has_capabilities(&self, spot: &Spot) -> bool {
-        self.walker(spot.world).open(&spot.path).is_ok_and(|(_, input)| input.has_capabilities())
+    /// The capabilities that the file at `spot` has of its own.
+    pub(crate) fn capabilities(&self, spot: &Spot) -> Option<Capabilities> {
+        self.walker(spot.world).open(&spot.path).ok()?.1.capabilities()
     }
 
     /// All bytes of the regular file at `path` in the root, if it has no more than `limit`.

@@ -47,7 +47,7 @@ pub(super) fn ignored_object(ignored: &Ignored, program: &Path) -> Finding {
     Finding::warning(
         "not-loaded",
         format!(
-            "{} names {name} for {}, and {what} was not found; the loader says so and goes on without it. Install it in a \
+            "{} names {name} for {}, and {what} was not found; the loader goes on without it. Install it in a \
              directory that the loader searches, or do not name it",
             ignored.asked_by,
             printable(program),

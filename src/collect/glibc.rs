@@ -49,6 +49,10 @@ const NAMESPACES: usize = 15;
 /// The auditing objects of a process: those that the program names, then those of its environment.
 fn auditing_objects(setting: &Setting, program: &Loaded) -> Vec<(usize, OsString, &'static str)> {
     let first = program.elf.dependencies().len();
+    if setting.is_secure {
+        // They would have to be setuid themselves.
+        return Vec::new();
+    }
     let own = program.elf.audit().map(|name| (name.to_owned(), "its DT_AUDIT or DT_DEPAUDIT"));
     let environment = setting.audit.iter().map(|name| (name.clone(), "LD_AUDIT"));
     own.chain(environment).enumerate().map(|(number, (name, asked_by))| (first + number, name, asked_by)).collect()
@@ -61,6 +65,8 @@ struct Process<'t, T> {
     expander: Expander<'t>,
     machine: Machine,
     variants: Variants,
+    /// Whether this is the namespace of an auditing object.
+    is_audit: bool,
     library_path: Rc<[Place]>,
     /// Every name that a loaded object answers to.
     names: HashMap<OsString, usize>,
@@ -92,6 +98,7 @@ impl<'t, T: FileTree> Process<'t, T> {
         let mut process = Process::of_program(start, program, interpreter);
         process.names.clear();
         process.order.clear();
+        process.is_audit = true;
         process
     }
 
@@ -106,6 +113,7 @@ impl<'t, T: FileTree> Process<'t, T> {
                 subdirectories: levels.map(|level| hwcaps_subdirectory(level)).collect(),
                 plain: true,
             },
+            is_audit: false,
             library_path: Rc::default(),
             names: HashMap::new(),
             files: HashMap::new(),
@@ -203,7 +211,7 @@ impl<'t, T: FileTree> Process<'t, T> {
             Resolution::Loaded(target) => (Rule::Loaded, Some(target), None, Vec::new()),
             Resolution::Opened { rule, object, path, tried } => (rule, Some(object), Some(path), tried),
             // A missing DT_AUXILIARY is no error.
-            Resolution::NotFound { .. } if kind == DependencyKind::Auxiliary => return None,
+            Resolution::NotFound { .. } if kind == DependencyKind::Auxiliary && !name.is_forbidden => return None,
             Resolution::NotFound { tried, note } => {
                 let missing = NotFound { name: name.text.clone(), version: None, needed_by: Vec::new(), tried, note };
                 self.loading.note_missing(object, missing);

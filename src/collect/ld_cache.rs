@@ -89,7 +89,10 @@ impl LdCache {
         glibc::cache_flags(machine).iter().find_map(|&flags| {
             let counts = |entry: &Entry| entry.flags == flags;
             let entries = equal.clone().filter_map(|index| self.entry(index)).filter(counts);
-            let ranked = entries.filter_map(|entry| Some((self.rank(&entry, variants)?, entry)));
+            // Behind one for all CPUs the loader looks at no more.
+            let mut is_over = false;
+            let looked_at = entries.take_while(|entry| !std::mem::replace(&mut is_over, entry.hwcap == 0));
+            let ranked = looked_at.filter_map(|entry| Some((self.rank(&entry, variants)?, entry)));
             // Of equal ones the first counts.
             let (rank, entry) = ranked.min_by_key(|(rank, _)| *rank)?;
             let variant = || variants.subdirectories.get(rank).cloned().unwrap_or_else(|| "hwcap".to_owned());
@@ -232,10 +235,10 @@ fn take_number(text: &mut &[u8]) -> i32 {
     digits.iter().fold(0i32, |value, digit| value.wrapping_mul(10).wrapping_add(i32::from(digit - b'0')))
 }
 
-/// A cache with just these libraries, in the current format.
+/// A cache with just these libraries, in the current format. Variants stand before the library for all CPUs.
 pub(crate) fn write(libraries: &[Listed<'_>], machine: Machine) -> Vec<u8> {
     let mut sorted = libraries.to_vec();
-    sorted.sort_by(|a, b| compare(b.name, a.name).then_with(|| b.cmp(a)));
+    sorted.sort_by(|a, b| compare(b.name, a.name).then_with(|| b.level.cmp(&a.level)).then_with(|| b.cmp(a)));
     sorted.dedup();
     let levels: BTreeSet<&str> = sorted.iter().filter_map(|library| library.level).collect();
     let writer = CacheWriter {

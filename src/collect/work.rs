@@ -44,12 +44,13 @@ impl Work<'_> {
         let absolute = std::path::absolute(path)?;
         let name = absolute.file_name().ok_or_else(|| Fault::Directory.into_cause())?.to_owned();
         let program = self.open_program(&files, absolute, &name)?;
-        let has_capabilities = files.has_capabilities(&program.place.spot);
+        let capabilities = files.capabilities(&program.place.spot);
+        let gains_rights = capabilities.is_some_and(|capabilities| capabilities.grant_rights);
         let run = match program.elf.interpreter().map(OsStr::to_owned) {
-            Some(interpreter) => self.run(&files, program, interpreter, has_capabilities)?,
+            Some(interpreter) => self.run(&files, program, interpreter, gains_rights)?,
             None => Run::without_loader(program),
         };
-        self.finish(&files, &name, Run { has_capabilities, ..run })
+        self.finish(&files, &name, Run { has_capabilities: capabilities.is_some(), ..run })
     }
 
     /// The program, by its path in the root where it lies in there.
@@ -96,7 +97,7 @@ impl Work<'_> {
         files: &'f Files<'f>,
         program: Loaded,
         interpreter: OsString,
-        has_capabilities: bool,
+        gains_rights: bool,
     ) -> Result<Run, Cause> {
         let place = Place::fixed(PathBuf::from(&interpreter));
         if !place.spot.path.is_absolute() {
@@ -123,7 +124,7 @@ impl Work<'_> {
             LoaderBuild::Glibc(build) => self.cache(files, build, machine),
             LoaderBuild::Musl(_) => None,
         };
-        let setting = self.setting(has_capabilities || program.opened.parsed.stamp.gains_rights());
+        let setting = self.setting(gains_rights || program.opened.parsed.stamp.gains_rights());
         let levels = self.levels(machine)?;
         let runs = Runs::all(&setting, machine, levels, |setting| {
             load(files, &build, cache.as_ref(), setting, program.clone(), interpreter.clone())

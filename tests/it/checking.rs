@@ -465,11 +465,15 @@ fn a_sparse_program_cannot_be_checked() {
     assert!(problems[0].starts_with("/app cannot be checked: it is stored without its holes"), "{problems:?}");
 }
 
+/// `cap_net_raw` permitted and effective, as engines store it.
+const CAPABILITY: &[u8] = b"57 SCHILY.xattr.security.capability=\
+    \x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0\n";
+
 #[test]
 fn a_program_that_gains_rights_must_start_without_the_environment() {
     let mut app = file("app", &program(&["libx.so"]));
     app.mode = 0o4755;
-    let capability = Member { kind: EntryType::XHeader, ..bytes("pax", b"38 SCHILY.xattr.security.capability=x\n") };
+    let capability = Member { kind: EntryType::XHeader, ..bytes("pax", CAPABILITY) };
     let capable = vec![capability, file("app", &program(&["libx.so"]))];
     for app in [vec![app], capable] {
         let image = with_loader([app, vec![file("opt/libx.so", &library("libx.so"))]].concat());

@@ -106,7 +106,6 @@ fn what_an_auditing_object_needs_is_found_by_the_programs_rpath() {
 
 /// For other objects a RUNPATH is of one object alone.
 #[test]
-#[ignore = "the closure does not look there"]
 fn what_an_auditing_object_needs_is_found_by_the_programs_runpath() {
     let Some(bench) = program(plain().flags(&["--audit", "libaud.so"]).runpath("@/l")) else { return };
     bench
@@ -124,7 +123,6 @@ fn an_auditing_object_with_a_runpath_has_no_use_for_the_programs() {
 }
 
 #[test]
-#[ignore = "to the closure it comes behind, as for all other objects"]
 fn for_an_auditing_object_the_programs_runpath_comes_before_the_library_path() {
     let Some(bench) = program(plain().flags(&["--audit", "libaud.so"]).runpath("@/r")) else { return };
     let bench = bench.library("r/libaud.so", auditor()).library("l/libaud.so", auditor());
@@ -132,7 +130,6 @@ fn for_an_auditing_object_the_programs_runpath_comes_before_the_library_path() {
 }
 
 #[test]
-#[ignore = "the closure does not look there"]
 fn for_what_an_auditing_object_needs_the_programs_runpath_comes_before_the_library_path() {
     let Some(bench) = program(plain().flags(&["--audit", "@/a/libaud.so"]).runpath("@/r")) else { return };
     let bench = bench.library("a/libaud.so", needs(&["libx.so"]).code(AUDITOR));

@@ -79,7 +79,8 @@ impl<T: FileTree> Process<'_, T> {
         variants: &Variants,
         tried: &mut Vec<Attempt>,
     ) -> Ended {
-        let no_default_lib = self.loading.objects[object].elf.no_default_lib();
+        let is_nobody = self.is_audit && object == PROGRAM;
+        let no_default_lib = !is_nobody && self.loading.objects[object].elf.no_default_lib();
         for list in lists {
             match self.prober.try_list(list, name, variants, tried) {
                 Ended::GoOn => {}
@@ -94,11 +95,13 @@ impl<T: FileTree> Process<'_, T> {
 
     fn lists_before_cache(&mut self, object: usize) -> Vec<List> {
         let mut lists = Vec::new();
-        let runpath = self.path_list(object, Rule::Runpath);
+        let runpath = self.own_runpath(object);
         if runpath.is_none() {
             let chain = std::iter::successors(Some(object), |&at| self.loading.objects[at].loader);
             let chain: Vec<usize> = chain.collect();
             lists.extend(chain.into_iter().filter_map(|at| self.path_list(at, Rule::Rpath)));
+            // Auditing objects have the program's RUNPATH as if it were an RPATH.
+            lists.extend(self.is_audit.then(|| self.path_list(PROGRAM, Rule::Runpath)).flatten());
         }
         if !self.library_path.is_empty() {
             let places = self.library_path.clone();
@@ -106,6 +109,12 @@ impl<T: FileTree> Process<'_, T> {
         }
         lists.extend(runpath);
         lists
+    }
+
+    /// An auditing object itself is asked for by nobody who could have a RUNPATH.
+    fn own_runpath(&mut self, object: usize) -> Option<List> {
+        let is_nobody = self.is_audit && object == PROGRAM;
+        if is_nobody { None } else { self.path_list(object, Rule::Runpath) }
     }
 
     fn builtin_list(&self) -> List {
