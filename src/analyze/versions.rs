@@ -1,7 +1,6 @@
 //! Symbol versions: which an object defines, and which it needs of others (gABI as extended by Solaris; LSB core,
 //! "Symbol Versioning"). They are found through the dynamic section, as the loader finds them.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
@@ -97,7 +96,7 @@ impl Versions {
 }
 
 /// Strings by their offsets, each read once, in the order in which they stand in the file.
-struct Names(BTreeMap<u32, Arc<OsStr>>);
+struct Names(Vec<(u32, Arc<OsStr>)>);
 
 impl Names {
     fn read<R: ReadAt + ?Sized>(
@@ -105,15 +104,18 @@ impl Names {
         strings: &Strings,
         reader: &mut Reader<'_, R>,
     ) -> Result<Names, Cause> {
-        let mut names: BTreeMap<u32, Arc<OsStr>> = offsets.map(|at| (at, Arc::from(OsStr::new("")))).collect();
-        for (&at, name) in &mut names {
-            *name = Arc::from(strings.get(u64::from(at), "a version", MAX_NAME, reader)?);
-        }
-        Ok(Names(names))
+        let mut offsets: Vec<u32> = offsets.collect();
+        offsets.sort_unstable();
+        offsets.dedup();
+        let read = |at: u32| Ok((at, Arc::from(strings.get(u64::from(at), "a version", MAX_NAME, reader)?)));
+        offsets.into_iter().map(read).collect::<Result<_, Cause>>().map(Names)
     }
 
     fn get(&self, at: u32) -> Arc<OsStr> {
-        self.0.get(&at).cloned().unwrap_or_else(|| Arc::from(OsString::new()))
+        match self.0.binary_search_by_key(&at, |(at, _)| *at) {
+            Ok(found) => self.0[found].1.clone(),
+            Err(_) => Arc::from(OsString::new()),
+        }
     }
 }
 
@@ -128,11 +130,11 @@ struct Table<'r, 'a, R: ?Sized> {
 impl<R: ReadAt + ?Sized> Table<'_, '_, R> {
     fn needs(&mut self, address: u64) -> Result<Vec<RawNeed>, Cause> {
         let mut needs = Vec::new();
-        self.each(address, 16, 12, |table, at, record| {
-            expect_version(table.half(record, 0)?, "DT_VERNEED")?;
-            let (file, first) = (table.word(record, 4)?, table.word(record, 8)?);
-            table.each(at + u64::from(first), 16, 12, |table, _, aux| {
-                let (hash, flags, name) = (table.word(aux, 0)?, table.half(aux, 4)?, table.word(aux, 8)?);
+        self.each::<16>(address, 12, |table, at, record| {
+            expect_version(table.half(record, 0), "DT_VERNEED")?;
+            let (file, first) = (table.word(record, 4), table.word(record, 8));
+            table.each::<16>(at + u64::from(first), 12, |table, _, aux| {
+                let (hash, flags, name) = (table.word(aux, 0), table.half(aux, 4), table.word(aux, 8));
                 needs.push(RawNeed { file, hash, flags, name });
                 Ok(())
             })
@@ -142,28 +144,27 @@ impl<R: ReadAt + ?Sized> Table<'_, '_, R> {
 
     fn definitions(&mut self, address: u64) -> Result<Vec<RawDefinition>, Cause> {
         let mut definitions = Vec::new();
-        self.each(address, 20, 16, |table, at, record| {
-            expect_version(table.half(record, 0)?, "DT_VERDEF")?;
-            let (hash, first) = (table.word(record, 8)?, table.word(record, 12)?);
-            let name = table.record(at + u64::from(first), 8)?;
-            definitions.push(RawDefinition { hash, name: table.word(&name, 0)? });
+        self.each::<20>(address, 16, |table, at, record| {
+            expect_version(table.half(record, 0), "DT_VERDEF")?;
+            let (hash, first) = (table.word(record, 8), table.word(record, 12));
+            let name = table.record::<8>(at + u64::from(first))?;
+            definitions.push(RawDefinition { hash, name: table.word(&name, 0) });
             Ok(())
         })?;
         Ok(definitions)
     }
 
-    /// Visits records of `size` bytes that have the distance to the next at `next`, until one has none.
-    fn each(
+    /// Visits records of `N` bytes that have the distance to the next at `next`, until one has none.
+    fn each<const N: usize>(
         &mut self,
         mut address: u64,
-        size: usize,
         next: usize,
-        mut visit: impl FnMut(&mut Self, u64, &[u8]) -> Result<(), Cause>,
+        mut visit: impl FnMut(&mut Self, u64, &[u8; N]) -> Result<(), Cause>,
     ) -> Result<(), Cause> {
         loop {
-            let record = self.record(address, size)?;
+            let record = self.record::<N>(address)?;
             visit(self, address, &record)?;
-            match self.word(&record, next)? {
+            match self.word(&record, next) {
                 0 => return Ok(()),
                 // A record was there, so its address is far from the end of the address space.
                 distance => address += u64::from(distance),
@@ -171,21 +172,23 @@ impl<R: ReadAt + ?Sized> Table<'_, '_, R> {
         }
     }
 
-    fn record(&mut self, address: u64, size: usize) -> Result<Vec<u8>, Cause> {
+    fn record<const N: usize>(&mut self, address: u64) -> Result<[u8; N], Cause> {
         self.left = self.left.checked_sub(1).ok_or_else(|| {
             Cause::malformed(format!("it names more than {MAX_VERSIONS} symbol versions, which is the limit"))
         })?;
-        let offset = self.segments.offset_of(address, size as u64);
-        let offset = offset.ok_or_else(|| Cause::malformed("its symbol versions lie in no segment of the file"))?;
-        Ok(self.reader.bytes(offset, size, "symbol versions")?.to_vec())
+        let outside = || Cause::malformed("its symbol versions lie in no segment of the file");
+        let offset = self.segments.offset_of(address, N as u64).ok_or_else(outside)?;
+        let bytes = self.reader.bytes(offset, N, "symbol versions")?;
+        bytes.first_chunk().copied().ok_or_else(outside)
     }
 
-    fn word(&self, record: &[u8], at: usize) -> Result<u32, Cause> {
-        record.pread_with(at, self.segments.ctx.le).map_err(unreadable)
+    /// The number at `at`, which lies within the record.
+    fn word(&self, record: &[u8], at: usize) -> u32 {
+        record.pread_with(at, self.segments.ctx.le).unwrap_or(0)
     }
 
-    fn half(&self, record: &[u8], at: usize) -> Result<u16, Cause> {
-        record.pread_with(at, self.segments.ctx.le).map_err(unreadable)
+    fn half(&self, record: &[u8], at: usize) -> u16 {
+        record.pread_with(at, self.segments.ctx.le).unwrap_or(0)
     }
 }
 
@@ -195,8 +198,4 @@ fn expect_version(version: u16, what: &str) -> Result<(), Cause> {
         1 => Ok(()),
         other => Err(Cause::malformed(format!("a record of its {what} is of version {other}; only 1 is known"))),
     }
-}
-
-fn unreadable(error: scroll::Error) -> Cause {
-    Cause::malformed(error.to_string())
 }

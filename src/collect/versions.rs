@@ -1,5 +1,6 @@
 //! Whether what was loaded defines the versions that are needed of it (`_dl_check_all_versions` in glibc).
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 
@@ -13,19 +14,24 @@ const RELR_MARKER: &str = "GLIBC_ABI_DT_RELR";
 
 /// What these objects need in vain, each with the one that needs it.
 pub(super) fn problems(loading: &Loading, members: &[usize], build: &GlibcBuild) -> Vec<(usize, NotFound)> {
-    let names = names(loading, members);
+    let names = OnceCell::new();
     let mut problems = Vec::new();
     for &index in members {
         let object = &loading.objects[index];
         let needs = object.elf.needed_versions().iter();
-        let unmet = needs.filter_map(|need| unmet(loading, &names, need));
+        let unmet = needs.filter_map(|need| {
+            // Nearly always it is one that the object itself asked for.
+            let own = object.requests.iter().find(|request| request.name == need.file()).and_then(|own| own.object);
+            let all = || names.get_or_init(|| names_of(loading, members)).get(need.file()).copied();
+            unmet(loading, own.or_else(all), need)
+        });
         problems.extend(unmet.chain(relr_problem(object, build)).map(|problem| (index, problem)));
     }
     problems
 }
 
 /// Every name by which an object was asked for or opened.
-fn names<'l>(loading: &'l Loading, members: &[usize]) -> HashMap<&'l OsStr, usize> {
+fn names_of<'l>(loading: &'l Loading, members: &[usize]) -> HashMap<&'l OsStr, usize> {
     let mut names = HashMap::new();
     for &index in members {
         let object = &loading.objects[index];
@@ -41,8 +47,8 @@ fn names<'l>(loading: &'l Loading, members: &[usize]) -> HashMap<&'l OsStr, usiz
     names
 }
 
-fn unmet(loading: &Loading, names: &HashMap<&OsStr, usize>, need: &VersionNeed) -> Option<NotFound> {
-    let Some(&provider) = names.get(need.file()) else {
+fn unmet(loading: &Loading, provider: Option<usize>, need: &VersionNeed) -> Option<NotFound> {
+    let Some(provider) = provider else {
         // What was not found has no versions to look at.
         let is_missing = loading.not_found.iter().any(|missing| missing.name == need.file());
         return (!is_missing).then(|| not_found(need, "but nothing loads that file; link the program anew".to_owned()));
