@@ -92,7 +92,7 @@ impl ObjectReport {
             size: object.size(),
             needed_by: object.needed_by().map(text).collect(),
             found_by: object.found_by().code(),
-            hidden: object.found_by() == Rule::Requested,
+            hidden: matches!(object.found_by(), Rule::Requested | Rule::Audit),
         }
     }
 }
