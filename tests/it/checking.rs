@@ -84,6 +84,15 @@ fn what_only_the_cache_leads_to_is_missing_without_it() {
 }
 
 #[test]
+fn a_version_that_is_too_old_is_missing() {
+    let app = program(&["libx.so"]).needs_version("libx.so", "V2");
+    let members = vec![file("app", &app), file("lib/libx.so", &library("libx.so").defines(&["V1"]))];
+    let problems = with_loader(members).problems(&ALL);
+    let expected = "/app needs version V2 of libx.so, which was not found in /lib/libx.so, whose last version is V1";
+    assert!(problems[0].starts_with(expected), "{problems:?}");
+}
+
+#[test]
 fn a_cache_that_a_link_leads_to_is_read() {
     let image = whole()
         .changed("etc/ld.so.cache", |cache| cache.path = "etc/other".to_owned())
