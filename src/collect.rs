@@ -47,7 +47,7 @@ pub(crate) use musl::PathFile;
 pub(crate) use place::Item;
 pub(crate) use replay::{Answered, Replay, ReplayStart, replay};
 pub(crate) use search::FileTree;
-pub(crate) use setting::{Cpu, Setting};
+pub(crate) use setting::{Cpu, SYSTEM_PRELOAD, Setting};
 
 /// Finds the closure of a program. [`Closure::of`] is the short way.
 ///

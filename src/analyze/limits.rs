@@ -16,4 +16,4 @@ pub const MAX_NAME: u64 = 4_096;
 pub const MAX_PATH_LIST: u64 = 65_536;
 
 /// Records of the symbol versions that one object defines and needs.
-pub const MAX_VERSIONS: usize = 65_536;
+pub const MAX_VERSIONS: usize = 8_192;

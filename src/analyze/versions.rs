@@ -133,7 +133,7 @@ impl<R: ReadAt + ?Sized> Table<'_, '_, R> {
         self.each::<16>(address, 12, |table, at, record| {
             expect_version(table.half(record, 0), "DT_VERNEED")?;
             let (file, first) = (table.word(record, 4), table.word(record, 8));
-            table.each::<16>(at + u64::from(first), 12, |table, _, aux| {
+            table.each::<16>(behind(at, first)?, 12, |table, _, aux| {
                 let (hash, flags, name) = (table.word(aux, 0), table.half(aux, 4), table.word(aux, 8));
                 needs.push(RawNeed { file, hash, flags, name });
                 Ok(())
@@ -147,7 +147,7 @@ impl<R: ReadAt + ?Sized> Table<'_, '_, R> {
         self.each::<20>(address, 16, |table, at, record| {
             expect_version(table.half(record, 0), "DT_VERDEF")?;
             let (hash, first) = (table.word(record, 8), table.word(record, 12));
-            let name = table.record::<8>(at + u64::from(first))?;
+            let name = table.record::<8>(behind(at, first)?)?;
             definitions.push(RawDefinition { hash, name: table.word(&name, 0) });
             Ok(())
         })?;
@@ -166,8 +166,7 @@ impl<R: ReadAt + ?Sized> Table<'_, '_, R> {
             visit(self, address, &record)?;
             match self.word(&record, next) {
                 0 => return Ok(()),
-                // A record was there, so its address is far from the end of the address space.
-                distance => address += u64::from(distance),
+                distance => address = behind(address, distance)?,
             }
         }
     }
@@ -176,7 +175,6 @@ impl<R: ReadAt + ?Sized> Table<'_, '_, R> {
         self.left = self.left.checked_sub(1).ok_or_else(|| {
             Cause::malformed(format!("it names more than {MAX_VERSIONS} symbol versions, which is the limit"))
         })?;
-        let outside = || Cause::malformed("its symbol versions lie in no segment of the file");
         let offset = self.segments.offset_of(address, N as u64).ok_or_else(outside)?;
         let bytes = self.reader.bytes(offset, N, "symbol versions")?;
         bytes.first_chunk().copied().ok_or_else(outside)
@@ -190,6 +188,14 @@ impl<R: ReadAt + ?Sized> Table<'_, '_, R> {
     fn half(&self, record: &[u8], at: usize) -> u16 {
         record.pread_with(at, self.segments.ctx.le).unwrap_or(0)
     }
+}
+
+fn behind(address: u64, distance: u32) -> Result<u64, Cause> {
+    address.checked_add(u64::from(distance)).ok_or_else(outside)
+}
+
+fn outside() -> Cause {
+    Cause::malformed("its symbol versions lie in no segment of the file")
 }
 
 /// The loader refuses any other (`_dl_check_map_versions` in glibc).

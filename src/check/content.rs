@@ -165,6 +165,7 @@ impl Contents {
 fn is_list(name: &OsStr, start: &[u8]) -> bool {
     let name = name.as_encoded_bytes();
     name == b"ld.so.cache"
+        || name == b"ld.so.preload"
         || (name.starts_with(b"ld-musl-") && name.ends_with(b".path"))
         || CACHE_MAGIC.iter().any(|magic| start.starts_with(magic))
 }

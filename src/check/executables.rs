@@ -10,7 +10,7 @@ use super::replay;
 use super::report::Problem;
 use super::view::{FileNode, Nodes, View};
 use crate::analyze::{Elf, Machine, glibc};
-use crate::collect::{Cpu, LoaderBuild, LoaderText, PathFile, Replay, Setting};
+use crate::collect::{Cpu, Libc, LoaderBuild, LoaderText, PathFile, Replay, SYSTEM_PRELOAD, Setting};
 use crate::error::Cause;
 use crate::root::Fault;
 use crate::text::printable;
@@ -107,7 +107,7 @@ impl<'i> Subject<'i> {
             let why = format!("its interpreter {} is the loader of neither glibc nor musl", printable(interpreter));
             return Some(Verdict::Unknown(why));
         };
-        let circumstances = self.circumstances(elf.machine(), file.gains_rights());
+        let circumstances = self.circumstances(elf.machine(), file.gains_rights(), build.libc());
         circumstances.iter().find_map(|circumstance| self.replayed(path, &build, circumstance))
     }
 
@@ -161,16 +161,19 @@ impl<'i> Subject<'i> {
     }
 
     /// All that a program must start under: what the image says first, then the CPUs for which it has libraries.
-    fn circumstances(&self, machine: Machine, gains_rights: bool) -> Vec<Circumstance> {
-        let own = Circumstance { words: String::new(), setting: self.setting.clone() };
+    fn circumstances(&self, machine: Machine, gains_rights: bool, libc: Libc) -> Vec<Circumstance> {
+        let preload = self.view.bytes(Path::new(SYSTEM_PRELOAD)).filter(|_| libc == Libc::Glibc);
+        let preload = preload.unwrap_or_default();
+        let setting = self.setting.with_system_preload(preload);
+        let own = Circumstance { words: String::new(), setting: setting.clone() };
         let secure = gains_rights.then(|| Circumstance {
             words: "with the rights that its file gives it, ".to_owned(),
-            setting: self.setting.secure(),
+            setting: self.setting.secure().with_system_preload(preload),
         });
         let levels = if self.has_variants { glibc::levels(machine) } else { &[] };
         let on = |at: usize| Circumstance {
             words: format!("on a CPU of level {}, ", levels[at]),
-            setting: self.setting.on(&Cpu { platform: None, levels: &levels[at..] }),
+            setting: setting.on(&Cpu { platform: None, levels: &levels[at..] }),
         };
         std::iter::once(own).chain(secure).chain((0..levels.len()).rev().map(on)).collect()
     }

@@ -108,8 +108,8 @@ impl<S: Source> Members<S> {
             EntryType::Regular | EntryType::Continuous => Kind::File,
             _ => Kind::Special,
         };
-        if matches!(kind, Kind::Directory | Kind::Symlink(_) | Kind::HardLink(_)) {
-            // Whatever the size says, no data follows.
+        if matches!(kind, Kind::Directory | Kind::Symlink(_) | Kind::HardLink(_) | Kind::Special) {
+            // Whatever the size says, no data follows, as in Go's archive/tar.
             self.set_data(0)?;
         } else if let Some(size) = records.size {
             self.set_data(size)?;

@@ -10,7 +10,9 @@ use std::rc::Rc;
 use rustix::io::Errno;
 
 use crate::collect::{Closure, FileTree, Opened, Parsed, Spot, World};
-use crate::root::{Capabilities, Fault, FileId, MAX_LINKS, Walk, gains_rights, steps_to_walk};
+use crate::root::{
+    Capabilities, Fault, FileId, MAX_LINKS, Walk, ends_as_directory, expect_possible, gains_rights, steps_to_walk,
+};
 use crate::tree::{Content, Tree};
 
 /// What stands at each path of an image; the root itself is no entry.
@@ -147,12 +149,16 @@ impl<'t> View<'t> {
 /// Where `path` leads among what `node_at` says stands at each path, as the kernel walks it.
 pub(crate) fn walk<'n, 't: 'n>(path: &Path, node_at: impl Fn(&Path) -> Option<&'n Node<'t>>) -> Result<PathBuf, Fault> {
     let is_directory = |real: &Path| real == Path::new("/") || matches!(node_at(real), Some(Node::Directory));
-    let mut rest: Vec<&OsStr> = steps_to_walk(path).collect();
+    expect_possible(path)?;
+    let mut rest: Vec<&OsStr> = steps(path).collect();
     let mut real = PathBuf::from("/");
     let mut links = 0;
     while let Some(name) = rest.pop() {
         if !is_directory(&real) {
             return Err(Fault::System(Errno::NOTDIR));
+        }
+        if name == "." {
+            continue;
         }
         if name == ".." {
             real.pop();
@@ -169,10 +175,15 @@ pub(crate) fn walk<'n, 't: 'n>(path: &Path, node_at: impl Fn(&Path) -> Option<&'
             if target.is_absolute() {
                 real = PathBuf::from("/");
             }
-            rest.extend(steps_to_walk(target));
+            rest.extend(steps(target));
         }
     }
     Ok(real)
+}
+
+/// The names of a path, the first last; before them a dot where the path must lead to a directory.
+fn steps(path: &Path) -> impl Iterator<Item = &OsStr> {
+    ends_as_directory(path).then_some(OsStr::new(".")).into_iter().chain(steps_to_walk(path))
 }
 
 impl FileTree for View<'_> {

@@ -101,7 +101,7 @@ impl<'f> UnbuiltCache<'f> {
     /// Of several directories the first counts; and before it the best of their subdirectories for some CPUs.
     fn lookup(&self, name: &OsStr, variants: &Variants) -> Option<(PathBuf, Option<String>)> {
         let subdirectories = variants.subdirectories.iter();
-        let variant = subdirectories.filter_map(|variant| {
+        let variant = subdirectories.filter(|_| is_library_name(name)).filter_map(|variant| {
             let mut paths = self.conf.directories.iter().map(|directory| directory.join(variant).join(name));
             let path = paths.find(|path| self.entry(path).is_some_and(|entry| entry.key == name))?;
             Some((path, Some(variant.clone())))

@@ -12,6 +12,9 @@ use crate::trace::{Attempt, Rule, fmt_attempts};
 /// Chains that are told at most, the shortest first. There can be more of them than anyone reads.
 const MAX_CHAINS: usize = 1_000;
 
+/// Links of the longest chain that is told.
+const MAX_LENGTH: usize = 500;
+
 /// Steps of the search for chains, after which it is given up.
 const MAX_STEPS: usize = 1_000_000;
 
@@ -155,11 +158,11 @@ impl<'c> Graph<'c> {
             chains: Vec::new(),
             steps: MAX_STEPS,
         };
-        let longest = if number == 0 { 0 } else { self.links.len() };
-        for length in 1..longest {
-            search.from(0, length);
-        }
-        let is_complete = search.chains.len() < MAX_CHAINS && search.steps > 0;
+        let shortest = search.distances[0].filter(|&distance| distance > 0);
+        let lengths = shortest.into_iter().flat_map(|shortest| shortest..self.links.len());
+        lengths.clone().take_while(|&length| length <= MAX_LENGTH).for_each(|length| search.from(0, length));
+        let is_cut = lengths.last().is_some_and(|longest| longest > MAX_LENGTH);
+        let is_complete = search.chains.len() < MAX_CHAINS && search.steps > 0 && !is_cut;
         Explanation { object, chains: search.chains, is_complete }
     }
 

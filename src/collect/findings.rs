@@ -47,8 +47,8 @@ pub(super) fn ignored_object(ignored: &Ignored, program: &Path) -> Finding {
     Finding::warning(
         "not-loaded",
         format!(
-            "{} names {name} for {}, and {what} was not found; the loader goes on without it. Install it in a \
-             directory that the loader searches, or do not name it",
+            "{} names {name} for {}, and {what} was not found for the image; the loader goes on without it. An image \
+             holds what its programs need by themselves: link with it, or do not name it",
             ignored.asked_by,
             printable(program),
         ),
@@ -94,7 +94,7 @@ pub(super) fn system_preload(names: &str) -> Finding {
         "system-preload",
         format!(
             "/etc/ld.so.preload has {} loaded into every program of this system; the image has neither that file nor \
-             what it names. Name it by --env LD_PRELOAD=... if the program needs it",
+             what it names. Link the program with it if it needs it",
             names.escape_debug()
         ),
         "/etc/ld.so.preload",

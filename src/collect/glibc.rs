@@ -2,7 +2,7 @@
 
 mod lookup;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use super::expand::{Expander, Name, Owner};
 use super::loader::GlibcBuild;
 use super::merge::merge;
 use super::process::{INTERPRETER, Ignored, Loaded, Loading, NotFound, PROGRAM, Requested};
-use super::search::{FileTree, Found, Place, Prober, Variants};
+use super::search::{FileTree, Found, Notes, Place, Prober, Variants};
 use super::setting::Setting;
 use super::versions;
 use crate::analyze::{DependencyKind, Machine, glibc};
@@ -68,6 +68,8 @@ struct Process<'t, T> {
     /// Whether this is the namespace of an auditing object.
     is_audit: bool,
     library_path: Rc<[Place]>,
+    /// Names that an object asked for in vain.
+    failed: HashSet<(usize, OsString)>,
     /// Every name that a loaded object answers to.
     names: HashMap<OsString, usize>,
     files: HashMap<FileId, usize>,
@@ -106,7 +108,12 @@ impl<'t, T: FileTree> Process<'t, T> {
         let levels = start.setting.cpu.levels.iter().filter(|_| start.build.has_hwcaps);
         Process {
             start,
-            prober: Prober { tree: start.tree, machine, skips_other_byte_order: start.build.is_multiarch() },
+            prober: Prober {
+                notes: Notes::default(),
+                tree: start.tree,
+                machine,
+                skips_other_byte_order: start.build.is_multiarch(),
+            },
             expander: Expander { build: start.build, machine, setting: start.setting },
             machine,
             variants: Variants {
@@ -115,6 +122,7 @@ impl<'t, T: FileTree> Process<'t, T> {
             },
             is_audit: false,
             library_path: Rc::default(),
+            failed: HashSet::new(),
             names: HashMap::new(),
             files: HashMap::new(),
             order: Vec::new(),
@@ -213,6 +221,7 @@ impl<'t, T: FileTree> Process<'t, T> {
             // A missing DT_AUXILIARY is no error.
             Resolution::NotFound { .. } if kind == DependencyKind::Auxiliary && !name.is_forbidden => return None,
             Resolution::NotFound { tried, note } => {
+                self.failed.insert((object, name.text.clone()));
                 let missing = NotFound { name: name.text.clone(), version: None, needed_by: Vec::new(), tried, note };
                 self.loading.note_missing(object, missing);
                 (Rule::Default, None, None, Vec::new())
@@ -234,6 +243,9 @@ impl<'t, T: FileTree> Process<'t, T> {
             return Resolution::NotFound { tried: Vec::new(), note: Some(problem.to_owned()) };
         }
         let mut tried = Vec::new();
+        if !self.failed.is_empty() && self.failed.contains(&(object, name.text.clone())) {
+            return Resolution::NotFound { tried, note: None };
+        }
         let found = match name.has_slash() {
             true => self.open_path(object, name, &mut tried),
             false => self.find(object, &name.text, &mut tried),

@@ -100,6 +100,9 @@ impl LdCache {
         match entry.hwcap {
             0 => variants.plain.then_some(known),
             named if named & NAMED_HWCAP != 0 => {
+                if variants.subdirectories.is_empty() {
+                    return None;
+                }
                 let level = self.level(named as u32)?;
                 let is_level =
                     |name: &String| name.strip_prefix("glibc-hwcaps/").is_some_and(|name| name.as_bytes() == level);
@@ -114,8 +117,10 @@ impl LdCache {
     fn level(&self, number: u32) -> Option<&[u8]> {
         let (offset, size) = self.hwcaps_section()?;
         let at = (number as usize).checked_mul(4).filter(|at| *at < size)?;
-        let string = self.number_at(offset.checked_add(at)?)? as usize;
-        self.string_at(string)
+        let start = self.number_at(offset.checked_add(at)?)? as usize;
+        // No name of a level is as long.
+        let string = self.bytes.get(start..start.checked_add(64)?.min(self.bytes.len()))?;
+        Some(&string[..memchr::memchr(0, string)?])
     }
 
     /// Where the list of subdirectories is: an extension behind the strings, all of which counts from the file's start.

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::expand::RELATIVE_NAME;
 use super::files::{Files, Opened, Spot};
 use super::process::{INTERPRETER, Ignored, Loaded, Loading, NotFound, PROGRAM, RelativeElement, Requested};
-use super::search::{Anchor, FileTree, Found, Place};
+use super::search::{Anchor, FileTree, Found, Notes, Place};
 use super::setting::Setting;
 use crate::analyze::{DependencyKind, Machine};
 use crate::root::{Fault, FileId};
@@ -102,6 +102,7 @@ pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpret
     let mut process = Process {
         start,
         machine: program.elf.machine(),
+        notes: Notes::default(),
         library_path: setting.library_path.iter().cloned().chain(environment).collect(),
         system: start.directories.iter().filter_map(|path| place(path.as_os_str())).collect(),
         short_names: HashMap::new(),
@@ -116,6 +117,7 @@ pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpret
 struct Process<'t, T> {
     start: &'t Start<'t, T>,
     machine: Machine,
+    notes: Notes,
     library_path: Rc<[Place]>,
     system: Rc<[Place]>,
     /// Base names of what a search found; sonames are never read.
@@ -267,7 +269,7 @@ impl<T: FileTree> Process<'_, T> {
             Outcome::Skip(refusal) => (refusal, Ended::GoOn),
             Outcome::Stop(refusal) => (refusal, Ended::Stop),
         };
-        tried.push(Attempt { path: place.spot.path, rule, owner: None, refusal });
+        self.notes.add(tried, Attempt { path: place.spot.path, rule, owner: None, refusal });
         end
     }
 

@@ -94,6 +94,8 @@ pub(crate) struct Loading {
     /// Indices in load order, the program first.
     pub(crate) order: Vec<usize>,
     pub(crate) not_found: Vec<NotFound>,
+    /// Which of those a name and a version is.
+    pub(crate) missing: HashMap<(OsString, Option<OsString>), usize>,
     pub(crate) relative: Vec<RelativeElement>,
     pub(crate) ignored: Vec<Ignored>,
     /// Whether a string was used that depends on the CPU.
@@ -129,13 +131,13 @@ impl Loaded {
 }
 
 /// Places tried for one name that further objects' places are added to.
-const MAX_TRIED: usize = 10_000;
+const MAX_TRIED: usize = 1_000;
 
 impl Loading {
     /// Takes down that nothing was found for a name. One name may be asked for from several objects.
     pub(crate) fn note_missing(&mut self, object: usize, not_found: NotFound) {
-        let is_same = |known: &&mut NotFound| (&known.name, &known.version) == (&not_found.name, &not_found.version);
-        match self.not_found.iter_mut().find(is_same) {
+        let key = (not_found.name.clone(), not_found.version.clone());
+        match self.missing.get(&key).map(|&known| &mut self.not_found[known]) {
             Some(known) => {
                 if !known.needed_by.contains(&object) {
                     known.needed_by.push(object);
@@ -146,7 +148,10 @@ impl Loading {
                 let new: Vec<Attempt> = tried.filter(|attempt| !known.tried.contains(attempt)).collect();
                 known.tried.extend(new);
             }
-            None => self.not_found.push(NotFound { needed_by: vec![object], ..not_found }),
+            None => {
+                self.missing.insert(key, self.not_found.len());
+                self.not_found.push(NotFound { needed_by: vec![object], ..not_found });
+            }
         }
     }
 

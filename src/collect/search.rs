@@ -1,6 +1,7 @@
 //! Where glibc's loader looks for one name, and what it makes of what it finds there (ld.so(8), `elf/dl-load.c`).
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -129,8 +130,31 @@ pub(crate) enum Ended {
     Stop,
 }
 
+/// Takes down what was tried, as long as there is room: a crafted program can have its loader try paths without end.
+pub(crate) struct Notes {
+    /// Bytes that may still be taken down.
+    room: Cell<usize>,
+}
+
+impl Default for Notes {
+    fn default() -> Self {
+        Notes { room: Cell::new(64 << 20) }
+    }
+}
+
+impl Notes {
+    pub(crate) fn add(&self, tried: &mut Vec<Attempt>, attempt: Attempt) {
+        let size = size_of::<Attempt>() + attempt.path.as_os_str().len();
+        if let Some(left) = self.room.get().checked_sub(size) {
+            self.room.set(left);
+            tried.push(attempt);
+        }
+    }
+}
+
 /// Tries candidates for one process.
 pub(crate) struct Prober<'t, T> {
+    pub(crate) notes: Notes,
     pub(crate) tree: &'t T,
     pub(crate) machine: Machine,
     /// Debian's patched loader tests the machine first, and so skips what upstream dies of.
@@ -170,7 +194,8 @@ impl<T: FileTree> Prober<'_, T> {
             Outcome::EndList(refusal) => (refusal, Some(Ended::GoOn)),
             Outcome::Fatal(refusal) => (refusal, Some(Ended::Stop)),
         };
-        tried.push(Attempt { path: candidate.path, rule: list.rule, owner: list.owner.clone(), refusal });
+        let owner = list.owner.clone();
+        self.notes.add(tried, Attempt { path: candidate.path, rule: list.rule, owner, refusal });
         end
     }
 
@@ -181,7 +206,7 @@ impl<T: FileTree> Prober<'_, T> {
             Outcome::Skip(refusal) | Outcome::EndList(refusal) => (refusal, Ended::GoOn),
             Outcome::Fatal(refusal) => (refusal, Ended::Stop),
         };
-        tried.push(Attempt { path: place.spot.path, rule, owner: None, refusal });
+        self.notes.add(tried, Attempt { path: place.spot.path, rule, owner: None, refusal });
         end
     }
 

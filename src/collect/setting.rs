@@ -53,6 +53,11 @@ impl Setting {
         Setting { environment_path, preload, audit, is_secure: true, ..self.clone() }
     }
 
+    /// The same in a file tree where `/etc/ld.so.preload` holds `list`.
+    pub(crate) fn with_system_preload(&self, list: &[u8]) -> Setting {
+        Setting { preload: self.preload.iter().cloned().chain(preloaded(list)).collect(), ..self.clone() }
+    }
+
     /// The same on a CPU of this kind.
     pub(crate) fn on(&self, cpu: &Cpu) -> Setting {
         Setting { cpu: cpu.clone(), ..self.clone() }
@@ -71,10 +76,21 @@ fn in_directory(directory: &Path, path: &OsStr) -> PathBuf {
     if path.is_empty() { directory.to_owned() } else { directory.join(path) }
 }
 
-/// The first variable of a name counts.
+/// Of variables of one name the last counts to glibc's loader.
 fn value<'v>(variables: &'v [String], name: &str) -> &'v str {
-    let mut values = variables.iter().filter_map(|variable| variable.strip_prefix(name)?.strip_prefix('='));
+    let mut values = variables.iter().rev().filter_map(|variable| variable.strip_prefix(name)?.strip_prefix('='));
     values.next().unwrap_or_default()
+}
+
+/// What glibc's loader is told to load into every program, beside what the environment says (ld.so(8)).
+pub(crate) const SYSTEM_PRELOAD: &str = "/etc/ld.so.preload";
+
+/// The names in such a file: `#` begins a comment, and white space and colons part them.
+pub(crate) fn preloaded(list: &[u8]) -> Vec<OsString> {
+    let lines = list.split(|&byte| byte == b'\n');
+    let lines = lines.map(|line| line.split(|&byte| byte == b'#').next().unwrap_or_default());
+    let names = lines.flat_map(|line| line.split(|byte| b" \t\r:".contains(byte)));
+    names.filter(|name| !name.is_empty()).map(|name| OsString::from_vec(name.to_vec())).collect()
 }
 
 fn names(list: &str, separators: &[u8]) -> Vec<OsString> {

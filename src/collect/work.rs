@@ -13,7 +13,7 @@ use super::place::{self, Layout, ProgramPlace};
 use super::process::{Loaded, Loading, NotFound, PROGRAM};
 use super::runs::Runs;
 use super::search::{Anchor, Found, Place};
-use super::setting::{Cpu, Setting};
+use super::setting::{Cpu, SYSTEM_PRELOAD, Setting, preloaded};
 use super::{findings, load, refusal_of};
 use crate::analyze::{Machine, glibc};
 use crate::error::Cause;
@@ -246,11 +246,8 @@ impl Work<'_> {
         if libc != Libc::Glibc {
             return None;
         }
-        let list = files.read(Path::new("/etc/ld.so.preload"), MAX_PRELOAD).ok()?;
-        let list = String::from_utf8_lossy(&list);
-        let lines = list.lines().map(|line| line.split('#').next().unwrap_or_default());
-        let names = lines.flat_map(|line| line.split([' ', '\t', ':'])).filter(|name| !name.is_empty());
-        let names: Vec<&str> = names.collect();
+        let names = preloaded(&files.read(Path::new(SYSTEM_PRELOAD), MAX_PRELOAD).ok()?);
+        let names: Vec<String> = names.iter().map(|name| printable(name).to_string()).collect();
         (!names.is_empty()).then(|| findings::system_preload(&names.join(", ")))
     }
 }

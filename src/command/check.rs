@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Failure;
 use super::args::{Check, ReportFormat};
-use super::output::{shown, text, write_json};
+use super::output::{say, shown, text, write_json};
 use super::report::MissingReport;
 
 #[derive(Serialize)]
@@ -27,6 +27,9 @@ struct ProblemReport {
 
 pub(crate) fn run(check: &Check) -> Result<(), Failure> {
     let result = scratchpack::check(&check.path)?;
+    if result.programs() == 0 {
+        say(&format!("warning: there is no dynamic executable in {} to check", shown(&check.path)));
+    }
     match check.format {
         ReportFormat::Text => write_problems(result.problems())?,
         ReportFormat::Json => write_json(&CheckReport {

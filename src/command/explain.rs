@@ -1,6 +1,7 @@
 //! `scratchpack explain`
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use scratchpack::{Closure, Explanation, Image, Link};
 use serde::Serialize;
@@ -19,7 +20,7 @@ pub(crate) fn run(explain: &Explain) -> Result<(), Failure> {
         ReportFormat::Text => {
             let mut out = std::io::stdout().lock();
             explanations.iter().try_for_each(|explanation| writeln!(out, "{explanation}"))?;
-            reasons.iter().try_for_each(|(path, reason)| writeln!(out, "{path}: {reason}"))?;
+            reasons.iter().try_for_each(|(path, reason)| writeln!(out, "{}: {reason}", shown(path)))?;
         }
     }
     match explanations.is_empty() && reasons.is_empty() {
@@ -29,7 +30,7 @@ pub(crate) fn run(explain: &Explain) -> Result<(), Failure> {
 }
 
 /// What is in the image and no object of a process: a symlink, a directory, a file that is made for the loader.
-fn reasons(explain: &Explain, closure: &Closure) -> Result<Vec<(String, String)>, Failure> {
+fn reasons(explain: &Explain, closure: &Closure) -> Result<Vec<(PathBuf, String)>, Failure> {
     if !closure.missing().is_empty() {
         return Ok(Vec::new());
     }
@@ -37,7 +38,7 @@ fn reasons(explain: &Explain, closure: &Closure) -> Result<Vec<(String, String)>
     let entries = image.entries().filter(|entry| {
         entry.path().as_os_str() == explain.name || entry.path().file_name() == Some(explain.name.as_os_str())
     });
-    Ok(entries.map(|entry| (shown(entry.path()), entry.reason().to_owned())).collect())
+    Ok(entries.map(|entry| (entry.path().to_owned(), entry.reason().to_owned())).collect())
 }
 
 fn not_there(explain: &Explain, closure: &Closure) -> Failure {
@@ -86,9 +87,9 @@ struct LinkReport {
 }
 
 impl Report {
-    fn of(explain: &Explain, explanations: &[Explanation<'_>], reasons: &[(String, String)]) -> Self {
-        let entry = |(path, reason): &(String, String)| FileReport {
-            path: path.clone(),
+    fn of(explain: &Explain, explanations: &[Explanation<'_>], reasons: &[(PathBuf, String)]) -> Self {
+        let entry = |(path, reason): &(PathBuf, String)| FileReport {
+            path: text(path),
             reason: Some(reason.clone()),
             complete: true,
             ..FileReport::default()

@@ -64,6 +64,9 @@ fn write_tree(closure: &Closure) -> io::Result<()> {
     out.flush()
 }
 
+/// Bytes of indentation that are drawn.
+const DEEPEST: usize = 1_000;
+
 /// Draws who needs what. What an object needs is drawn where the object first appears.
 struct Tree<'a, W> {
     closure: &'a Closure,
@@ -95,6 +98,9 @@ impl<'a, W: Write> Tree<'a, W> {
         let is_new = self.shown.insert(object.path());
         let again = if is_new || object.requests().is_empty() { "" } else { "  (above)" };
         self.line(indent, is_last, &format!("{}{place}  [{}]{again}", shown(name), object.found_by().code()))?;
+        if is_new && indent.len() > DEEPEST {
+            return self.line(indent, true, "    what it needs lies too deep to be drawn; --format list has it");
+        }
         if is_new {
             let below = format!("{indent}{}", if is_last { "    " } else { "│   " });
             self.requests(&below, object)?;

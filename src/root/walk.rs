@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
 use rustix::fs::FileType;
+use rustix::io::Errno;
 
 use super::{Fault, Input, Root, expect_regular_type, split};
 
@@ -45,6 +46,7 @@ impl<'r> Walker<'r> {
 
     /// Where the absolute `path` leads, all symlinks followed. What stands there may be of any kind.
     pub(crate) fn walk(&self, path: &Path) -> Result<Walk, Fault> {
+        expect_possible(path)?;
         match split(path) {
             Ok((parent, name)) => self.enter(self.directory(parent)?, name),
             Err(_) => self.directory(path),
@@ -61,6 +63,7 @@ impl<'r> Walker<'r> {
 
     /// Where `path` leads, which must be a directory.
     pub(crate) fn directory(&self, path: &Path) -> Result<Walk, Fault> {
+        expect_possible(path)?;
         if let Some(known) = self.directories.borrow().get(path.as_os_str()) {
             return known.clone();
         }
@@ -167,7 +170,13 @@ pub(crate) fn steps_to_walk(path: &Path) -> impl Iterator<Item = &OsStr> {
     })
 }
 
-fn ends_as_directory(path: &Path) -> bool {
+/// Linux opens no longer path (path_resolution(7), `PATH_MAX`).
+pub(crate) fn expect_possible(path: &Path) -> Result<(), Fault> {
+    const PATH_MAX: usize = 4_096;
+    if path.as_os_str().len() < PATH_MAX { Ok(()) } else { Err(Fault::System(Errno::NAMETOOLONG)) }
+}
+
+pub(crate) fn ends_as_directory(path: &Path) -> bool {
     let last = path.as_os_str().as_encoded_bytes().rsplit(|&byte| byte == b'/').next();
     matches!(last, Some(b"" | b"." | b".."))
 }

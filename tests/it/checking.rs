@@ -9,8 +9,8 @@ use tar::EntryType;
 use crate::elf::{AARCH64, Fixture, LOADER, RUNPATH, X86_64, library, loader, program, static_program};
 use crate::root::{BUILTIN, Root};
 use crate::stranger::{
-    ALL, Codec, Form, IMAGES, Member, Stranger, blob, bytes, descriptor, directory, file, hard_link, link, member,
-    messages, tar,
+    ALL, Codec, Form, IMAGES, Member, Stranger, append, blob, bytes, descriptor, directory, file, hard_link, link,
+    member, messages, tar,
 };
 
 /// A program that needs a library through a symlink, one that only the cache leads to, and one of the library's.
@@ -515,4 +515,44 @@ fn what_the_image_starts_may_be_relative_to_its_working_directory() {
     assert_eq!(image.clone().config(config("./app")).problems(&IMAGES), [""; 0]);
     let expected = "/srv/./gone would not start: it is what the image starts, and is not in the image";
     assert_eq!(image.config(config("./gone")).problems(&IMAGES), [expected]);
+}
+
+#[test]
+fn what_the_images_system_preloads_must_be_complete() {
+    let members = |preloaded: &Fixture| {
+        let list = bytes("etc/ld.so.preload", b"# ours\n/lib/libpre.so\n");
+        with_loader(vec![file("app", &program(&[])), file("lib/libpre.so", preloaded), list])
+    };
+    assert_eq!(members(&library("libpre.so")).problems(&ALL), [""; 0]);
+    let problems = members(&library("libpre.so").needs("libgone.so")).problems(&ALL);
+    assert!(problems[0].starts_with("/app needs libgone.so (via /lib/libpre.so)"), "{problems:?}");
+}
+
+#[test]
+fn of_a_variable_that_stands_twice_the_last_counts() {
+    let image = with_loader(vec![file("app", &program(&["libx.so"])), file("opt/libx.so", &library("libx.so"))]);
+    let env = |paths: [&str; 2]| json!({ "Env": paths.map(|path| format!("LD_LIBRARY_PATH={path}")) });
+    assert_eq!(image.clone().config(env(["/none", "/opt"])).problems(&IMAGES), [""; 0]);
+    assert_eq!(image.config(env(["/opt", "/none"])).problems(&IMAGES).len(), 1);
+}
+
+#[test]
+fn a_link_with_a_slash_at_its_end_leads_to_directories_only() {
+    let members = vec![file("app", &program(&["libx.so"])), file("lib/real.so", &library("libx.so"))];
+    let with = |target: &str| with_loader([members.clone(), vec![link("lib/libx.so", target)]].concat());
+    assert_eq!(with("real.so").problems(&IMAGES), [""; 0]);
+    assert_eq!(with("real.so/").problems(&IMAGES).len(), 1);
+}
+
+#[test]
+fn no_data_follows_a_special_file_whatever_its_size_says() {
+    let hidden = file("app", &program(&["libgone.so"]));
+    let size = tar(std::slice::from_ref(&hidden)).len() as u64;
+    let fifo = Member { kind: EntryType::Fifo, ..bytes("fifo", b"") };
+    let mut layer = Vec::new();
+    append(&mut layer, &fifo, size);
+    layer.truncate(512);
+    let layer = [layer, tar(&[debian(), vec![hidden]].concat())].concat();
+    let problems = messages(&check_bytes(&docker(&[layer])).unwrap());
+    assert!(problems[0].starts_with("/app needs libgone.so"), "{problems:?}");
 }

@@ -163,3 +163,9 @@ fn the_old_format_of_the_cache_is_read() {
     assert_eq!(opened(&root.closure("/app")), ["/opt/x.so"]);
     assert!(root.builder("/app").build().is_ok(), "{LOADER}");
 }
+
+#[test]
+fn why_origin_does_not_count_is_told() {
+    let message = with_mode(app("$ORIGIN/../l"), 0o4755).closure("/bin/app").missing()[0].to_string();
+    assert!(message.contains("setuid, setgid or file capabilities"), "{message}");
+}

@@ -353,3 +353,20 @@ fn relative_elements_of_a_search_path_are_told() {
     assert_eq!(opened(&closure), ["/opt/l/libx.so"]);
     assert_eq!(closure.findings()[0].code(), "relative-path");
 }
+
+#[test]
+fn a_path_that_no_system_opens_is_passed_over() {
+    let deep = "/a".repeat(32_000);
+    let root = Root::debian()
+        .file("/app", &program(&["libx.so"]).with(RUNPATH, &format!("{deep}:/opt")))
+        .file("/opt/libx.so", &library("libx.so"));
+    assert_eq!(opened(&root.closure("/app")), ["/opt/libx.so"]);
+}
+
+#[test]
+fn a_name_that_is_asked_for_again_and_again_in_vain_is_looked_for_once() {
+    let names = vec!["libgone.so"; 2_000];
+    let directories: Vec<String> = (0..4_000).map(|number| format!("/{number}")).collect();
+    let root = Root::debian().file("/app", &program(&names).with(RUNPATH, &directories.join(":")));
+    assert_eq!(missing(&root.closure("/app")), ["libgone.so"]);
+}

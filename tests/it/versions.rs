@@ -114,3 +114,11 @@ fn tables_without_an_end_are_errors() {
     assert_eq!(error.kind(), ErrorKind::Malformed);
     assert!(error.to_string().contains("its symbol versions lie in no segment"), "{error}");
 }
+
+#[test]
+fn a_table_at_the_end_of_the_address_space_is_an_error() {
+    let mut bytes = needing("V2").bytes();
+    let record = bytes.windows(4).position(|window| window == [1, 0, 1, 0]).unwrap();
+    bytes[record + 12..record + 16].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert_eq!(scratchpack::Elf::parse(&bytes).unwrap_err().kind(), ErrorKind::Malformed);
+}

@@ -9,7 +9,7 @@ use super::{Process, hwcaps_subdirectory, owner};
 use crate::analyze::glibc;
 use crate::collect::cache::Cache;
 use crate::collect::expand::{Name, places_at};
-use crate::collect::process::{PROGRAM, RelativeElement};
+use crate::collect::process::{Loaded, PROGRAM, RelativeElement};
 use crate::collect::search::{Ended, FileTree, Found, List, Place, Variants};
 use crate::text::printable;
 use crate::trace::{Attempt, Refusal, Rule, Why};
@@ -34,6 +34,7 @@ impl<T: FileTree> Process<'_, T> {
         match relative.filter(|_| !name.has_slash()) {
             _ if owner.elf.no_default_lib() => Some(no_default_lib(&owner.name)),
             Some(relative) => Some(relative_element(&relative.element)),
+            None if self.start.setting.is_secure && has_origin(owner) => Some(no_origin(&owner.name)),
             None => None,
         }
     }
@@ -160,11 +161,12 @@ impl<T: FileTree> Process<'_, T> {
         let directories = self.start.cache.map(Cache::directories).unwrap_or_default();
         for directory in directories {
             let refusal = Refusal::with(Why::Absent, "a directory of ld.so.conf");
-            tried.push(Attempt { path: directory.join(name), rule: Rule::Cache, owner: None, refusal });
+            let path = directory.join(name);
+            self.prober.notes.add(tried, Attempt { path, rule: Rule::Cache, owner: None, refusal });
         }
         let refusal = Refusal::with(Why::Absent, "the name is not in it");
         let path = self.start.build.cache.clone();
-        tried.push(Attempt { path, rule: Rule::Cache, owner: None, refusal });
+        self.prober.notes.add(tried, Attempt { path, rule: Rule::Cache, owner: None, refusal });
     }
 
     /// The loader compares the text alone, so a directory below counts as well.
@@ -197,6 +199,20 @@ impl<T: FileTree> Process<'_, T> {
         let owner = self.loading.objects[object].name.clone();
         Some(List { rule, owner: Some(owner), places })
     }
+}
+
+fn has_origin(owner: &Loaded) -> bool {
+    let lists = [owner.elf.rpath(), owner.elf.runpath()];
+    lists.into_iter().flatten().any(|list| memchr::memmem::find(list.as_bytes(), b"ORIGIN").is_some())
+}
+
+fn no_origin(owner: &OsStr) -> String {
+    format!(
+        "which was not found; whoever runs the program gets rights by that (setuid, setgid or file capabilities), so \
+         $ORIGIN of {} counts for builtin directories only: pack a copy without those bits, which the image drops as well, \
+         or install the library in a builtin directory",
+        printable(owner)
+    )
 }
 
 fn no_default_lib(owner: &OsStr) -> String {
