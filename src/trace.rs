@@ -210,7 +210,8 @@ impl Missing {
         self.note.as_deref()
     }
 
-    /// Every place that was tried, in the loader's order.
+    /// Every place that was tried, in the loader's order. Of a crafted program, which can have it try paths without end, as
+    /// many as some 64 MiB hold.
     pub fn tried(&self) -> &[Attempt] {
         &self.tried
     }
