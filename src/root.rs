@@ -20,7 +20,7 @@ use rustix::io::Errno;
 
 use crate::error::{Cause, Error};
 
-pub(crate) use walk::{MAX_LINKS, Step, Walk, Walker, ends_as_directory, expect_possible, steps_to_walk};
+pub(crate) use walk::{MAX_LINKS, PATH_MAX, Step, Walk, Walker, ends_as_directory, expect_possible, steps_to_walk};
 
 const OPEN_ROOT: &str = "use as root";
 

@@ -8,11 +8,10 @@ use super::content::Loaders;
 use super::limits::{LIST_PER_LOOKUP, MAX_ALL_LOOKUPS, MAX_LOOKUPS, MAX_TOLD};
 use super::replay;
 use super::report::Problem;
-use super::view::{FileNode, Nodes, View};
+use super::view::{FileNode, Nodes, View, words};
 use crate::analyze::{Elf, Machine, glibc};
 use crate::collect::{Cpu, Libc, LoaderBuild, LoaderText, PathFile, Replay, SYSTEM_PRELOAD, Setting};
 use crate::error::Cause;
-use crate::root::Fault;
 use crate::text::printable;
 use crate::trace::Missing;
 
@@ -207,15 +206,6 @@ fn is_program(file: &FileNode<'_>) -> bool {
         Ok(elf) => elf.interpreter().is_some(),
         Err(Cause::NotElf(_) | Cause::NotAProgram(_)) => false,
         Err(_) => true,
-    }
-}
-
-fn words(fault: Fault) -> &'static str {
-    match fault {
-        Fault::Loop => "is behind too many symlinks",
-        Fault::Directory => "is a directory",
-        Fault::Special => "is no regular file",
-        Fault::System(_) => "is not in the image",
     }
 }
 

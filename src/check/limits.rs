@@ -31,9 +31,6 @@ pub(super) const MAX_ENTRIES: u64 = 4 << 20;
 /// Bytes of all these paths, and of what symlinks lead to.
 pub(super) const MAX_PATHS: u64 = 512 << 20;
 
-/// Bytes of one path or link; Linux opens no longer path (`PATH_MAX`).
-pub(super) const MAX_PATH: usize = 4096;
-
 /// Names that one path may lead through, links followed.
 pub(super) const MAX_STEPS: usize = 4096;
 

@@ -2,8 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::limits::MAX_PATH;
 use crate::error::Cause;
+use crate::root::PATH_MAX;
 use crate::text::printable;
 
 /// Where `path` is, seen from `directory`, with `.`, `..` and doubled slashes taken out as text. An absolute path is seen
@@ -29,8 +29,8 @@ pub(super) fn inside(directory: &Path, path: &Path) -> Result<PathBuf, Cause> {
 /// Paths that Linux cannot open are no paths.
 pub(super) fn expect_possible(path: &Path) -> Result<(), Cause> {
     let bytes = path.as_os_str().as_encoded_bytes();
-    if bytes.len() > MAX_PATH {
-        return Err(Cause::malformed(format!("it holds a path of {} bytes; the limit is {MAX_PATH}", bytes.len())));
+    if bytes.len() > PATH_MAX {
+        return Err(Cause::malformed(format!("it holds a path of {} bytes; the limit is {PATH_MAX}", bytes.len())));
     }
     match memchr::memchr(0, bytes) {
         Some(_) => Err(Cause::malformed(format!("it holds a path with a NUL: {}", printable(path)))),

@@ -105,10 +105,7 @@ impl<'t> View<'t> {
     /// Whether the kernel would run the file at `path`; if not, why.
     pub(crate) fn executable(&self, path: &Path) -> Result<(), &'static str> {
         match self.file(path) {
-            Err(Fault::Loop) => Err("is behind too many symlinks"),
-            Err(Fault::Directory) => Err("is a directory"),
-            Err(Fault::Special) => Err("is no regular file"),
-            Err(Fault::System(_)) => Err("is not in the image"),
+            Err(fault) => Err(words(fault)),
             Ok((_, file)) if file.mode & 0o111 == 0 => Err("is not executable"),
             Ok((_, file)) if file.parsed.elf.is_err() => Err("is no program"),
             Ok(_) => Ok(()),
@@ -146,8 +143,18 @@ impl<'t> View<'t> {
     }
 }
 
+/// Why there is no file, behind the path of it.
+pub(super) fn words(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Loop => "is behind too many symlinks",
+        Fault::Directory => "is a directory",
+        Fault::Special => "is no regular file",
+        Fault::System(_) => "is not in the image",
+    }
+}
+
 /// Where `path` leads among what `node_at` says stands at each path, as the kernel walks it.
-pub(crate) fn walk<'n, 't: 'n>(path: &Path, node_at: impl Fn(&Path) -> Option<&'n Node<'t>>) -> Result<PathBuf, Fault> {
+fn walk<'n, 't: 'n>(path: &Path, node_at: impl Fn(&Path) -> Option<&'n Node<'t>>) -> Result<PathBuf, Fault> {
     let is_directory = |real: &Path| real == Path::new("/") || matches!(node_at(real), Some(Node::Directory));
     expect_possible(path)?;
     let mut rest: Vec<&OsStr> = steps(path).collect();

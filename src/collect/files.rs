@@ -70,9 +70,14 @@ impl<'r> Files<'r> {
         Ok(Opened { walk, parsed: self.parse(&input) })
     }
 
+    /// The regular file at `spot`, to be read.
+    pub(crate) fn input(&self, spot: &Spot) -> Result<Input, Fault> {
+        self.walker(spot.world).open(&spot.path).map(|(_, input)| input)
+    }
+
     /// The capabilities that the file at `spot` has of its own.
     pub(crate) fn capabilities(&self, spot: &Spot) -> Option<Capabilities> {
-        self.walker(spot.world).open(&spot.path).ok()?.1.capabilities()
+        self.input(spot).ok()?.capabilities()
     }
 
     /// All bytes of the regular file at `path` in the root, if it has no more than `limit`.
@@ -84,12 +89,6 @@ impl<'r> Files<'r> {
     /// The names in the directory at `path` in the root, in the order of their bytes.
     pub(crate) fn names(&self, path: &Path) -> Result<Vec<OsString>, Fault> {
         self.root.names(path)
-    }
-
-    /// The read-only parts of the object at `spot`, in all at most `limit` bytes.
-    pub(crate) fn read_only_parts(&self, spot: &Spot, limit: u64) -> Result<Vec<Vec<u8>>, Fault> {
-        let (_, input) = self.walker(spot.world).open(&spot.path)?;
-        read_only_parts(&input.file, input.stamp.size, limit).map_err(|error| Fault::System(errno(&error)))
     }
 
     fn parse(&self, input: &Input) -> Rc<Parsed> {

@@ -29,10 +29,12 @@ pub(crate) struct Start<'t, T> {
 
 /// Loads `program` and all that it needs. `interpreter` is known to the process before anything else is.
 pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpreter: Loaded) -> Loading {
-    let (program_again, interpreter_again) = (program.clone(), interpreter.clone());
+    let mut auditing = auditing_objects(start.setting, &program);
+    auditing.truncate(NAMESPACES);
+    let namespaces: Vec<_> =
+        auditing.iter().map(|_| Process::namespace(start, program.clone(), interpreter.clone())).collect();
     let mut loading = Process::of_program(start, program, interpreter).run();
-    for (entry, name, asked_by) in auditing_objects(start.setting, &program_again).into_iter().take(NAMESPACES) {
-        let namespace = Process::namespace(start, program_again.clone(), interpreter_again.clone());
+    for ((entry, name, asked_by), namespace) in auditing.into_iter().zip(namespaces) {
         let audit = namespace.run_audit(entry, &name);
         match audit.not_found.is_empty() {
             true => merge(&mut loading, audit),

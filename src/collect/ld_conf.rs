@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::files::{Files, World};
 use super::glob;
-use crate::root::Fault;
+use crate::root::{Fault, PATH_MAX};
 use crate::text::printable;
 
 /// Bytes of one file. The largest known has a few hundred.
@@ -18,8 +18,6 @@ const MAX_FILES: usize = 1_000;
 const MAX_DEPTH: usize = 16;
 /// Directories that are named, whether they are there or not.
 const MAX_DIRECTORIES: usize = 1_000;
-/// Bytes of a pattern: Linux opens no longer path.
-const MAX_PATTERN: usize = 4_096;
 /// Problems that are told of.
 const MAX_PROBLEMS: usize = 8;
 
@@ -100,7 +98,7 @@ impl Reading<'_, '_> {
 
     /// The paths that a pattern stands for, in the order of their bytes (glob(3)).
     fn expand(&mut self, pattern: &Path) -> Vec<PathBuf> {
-        if self.read >= MAX_FILES || pattern.as_os_str().len() > MAX_PATTERN {
+        if self.read >= MAX_FILES || pattern.as_os_str().len() > PATH_MAX {
             self.problem(pattern, "is one of too many patterns, or too long");
             return Vec::new();
         }

@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 
-use super::files::{Files, Spot};
 use super::musl::{self, MuslBuild, PathFile};
 use crate::analyze::{Machine, ReadAt, glibc};
-use crate::root::Fault;
+use crate::root::PATH_MAX;
 
 /// The C library whose loader runs the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,9 +48,6 @@ pub(crate) struct LoaderText {
     has_legacy_hwcaps: bool,
     wants_relr_marker: bool,
 }
-
-/// Bytes of a path that Linux opens (`PATH_MAX`).
-pub(super) const MAX_PATH: usize = 4096;
 
 /// Runs of directories in a loader that are compared, and directories of a run; a real loader has a handful.
 const MAX_DIRECTORIES: usize = 256;
@@ -118,11 +114,6 @@ fn libc_of_name(path: &Path) -> Option<Libc> {
         _ if is(b"ld-linux") || is(b"ld.so") || is(b"ld64.so") || is(b"ld-2.") => Some(Libc::Glibc),
         _ => None,
     }
-}
-
-/// The read-only parts of the loader at `spot`.
-pub(crate) fn parts(files: &Files<'_>, spot: &Spot) -> Result<Vec<Vec<u8>>, Fault> {
-    files.read_only_parts(spot, MAX_PARTS)
 }
 
 /// What is built into the loader of a program.
@@ -240,7 +231,7 @@ fn directory_string(string: &[u8]) -> Option<&[u8]> {
     let garbage = string.iter().rposition(|byte| !byte.is_ascii_graphic()).map_or(0, |at| at + 1);
     let directory = &string[garbage..];
     let is_library_directory = memmem::find(directory, b"/lib").is_some();
-    let is_path = directory.starts_with(b"/") && directory.len() <= MAX_PATH;
+    let is_path = directory.starts_with(b"/") && directory.len() <= PATH_MAX;
     (is_path && is_library_directory).then_some(directory)
 }
 
@@ -251,7 +242,7 @@ fn cache_path(parts: &[Vec<u8>]) -> PathBuf {
         memmem::find_iter(part, NAME).find_map(|at| {
             let start = part[..at].iter().rposition(|byte| !byte.is_ascii_graphic()).map_or(0, |nul| nul + 1);
             let path = &part[start..at + NAME.len() - 1];
-            let is_path = path.starts_with(b"/") && path.len() <= MAX_PATH;
+            let is_path = path.starts_with(b"/") && path.len() <= PATH_MAX;
             is_path.then(|| PathBuf::from(OsStr::from_bytes(path)))
         })
     });

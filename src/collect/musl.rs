@@ -14,7 +14,7 @@ use super::process::{INTERPRETER, Ignored, Loaded, Loading, NotFound, PROGRAM, R
 use super::search::{Anchor, FileTree, Found, Notes, Place};
 use super::setting::Setting;
 use crate::analyze::{DependencyKind, Machine};
-use crate::root::{Fault, FileId};
+use crate::root::{Fault, FileId, PATH_MAX};
 use crate::trace::{Attempt, Refusal, Rule, Why};
 
 /// What is built into a musl loader, and what its path file says.
@@ -69,7 +69,7 @@ pub(crate) const PATH_FILE: &[u8] = b"/etc/ld-musl-";
 pub(crate) fn path_file_name(parts: &[Vec<u8>]) -> Option<OsString> {
     parts.iter().find_map(|part| {
         let at = memchr::memmem::find(part, PATH_FILE)?;
-        let end = memchr::memchr(0, &part[at..]).filter(|&end| end <= super::loader::MAX_PATH)?;
+        let end = memchr::memchr(0, &part[at..]).filter(|&end| end <= PATH_MAX)?;
         Some(OsStr::from_bytes(&part[at..at + end]).to_owned())
     })
 }

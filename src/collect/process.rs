@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::files::{Opened, Spot};
 use super::search::{Found, Place};
 use crate::analyze::{DependencyKind, Elf};
 use crate::root::FileId;
-use crate::trace::{Attempt, Rule};
+use crate::trace::{Attempt, Missing, Rule};
 
 /// The number of the program among the objects of a process.
 pub(crate) const PROGRAM: usize = 0;
@@ -66,6 +66,23 @@ pub(crate) struct NotFound {
     pub(crate) needed_by: Vec<usize>,
     pub(crate) tried: Vec<Attempt>,
     pub(crate) note: Option<String>,
+}
+
+impl NotFound {
+    /// For whoever asks: `program` is the program's name, and `path` where each object lies.
+    pub(crate) fn told(&self, program: &OsStr, objects: &[Loaded], path: impl Fn(usize) -> PathBuf) -> Missing {
+        let is_of_program = self.needed_by.contains(&PROGRAM);
+        let first = self.needed_by.first().filter(|_| !is_of_program);
+        Missing {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            program: program.to_owned(),
+            needed_by: self.needed_by.iter().map(|&object| path(object)).collect(),
+            via: first.map(|&object| objects[object].name.clone()),
+            tried: self.tried.clone(),
+            note: self.note.clone(),
+        }
+    }
 }
 
 /// Something that the loader goes without, and says so: a preloaded or auditing object that cannot be loaded.

@@ -10,7 +10,7 @@ use super::files::{Parsed, Spot, World};
 use super::findings;
 use super::load;
 use super::loader::LoaderBuild;
-use super::process::{Loaded, Loading, NotFound};
+use super::process::{Loaded, Loading, PROGRAM};
 use super::search::{FileTree, Found, Place};
 use super::setting::Setting;
 use crate::error::Cause;
@@ -52,9 +52,11 @@ pub(crate) struct Answered {
 /// Runs the loader's rules over a tree. The program and its interpreter must be in it.
 pub(crate) fn replay<T: FileTree>(start: &ReplayStart<'_, T>) -> Replay {
     let Some(loading) = run(start) else { return Replay::default() };
+    let objects = &loading.objects;
+    let path = |object: usize| objects[object].place.spot.path.clone();
     Replay {
-        answers: answers(&loading.objects),
-        missing: loading.not_found.iter().map(|missing| in_words(missing, &loading.objects)).collect(),
+        answers: answers(objects),
+        missing: loading.not_found.iter().map(|missing| missing.told(&objects[PROGRAM].name, objects, path)).collect(),
         ignored: loading.ignored.iter().map(|ignored| findings::ignored_object(ignored, start.program)).collect(),
         uses_platform: loading.uses_platform,
     }
@@ -92,19 +94,6 @@ fn run<T: FileTree>(start: &ReplayStart<'_, T>) -> Option<Loading> {
     let interpreter = Loaded::new(interpreter, Found::plain(place, Rule::Interpreter, opened), elf, Vec::new());
     let cache = start.cache.and_then(|bytes| Cache::of_file(bytes.to_vec(), program.elf.byte_order()));
     Some(load(start.tree, start.build, cache.as_ref(), start.setting, program, interpreter))
-}
-
-fn in_words(not_found: &NotFound, objects: &[Loaded]) -> Missing {
-    let first = &objects[not_found.needed_by[0]];
-    Missing {
-        name: not_found.name.clone(),
-        version: not_found.version.clone(),
-        program: objects[0].name.clone(),
-        needed_by: not_found.needed_by.iter().map(|&index| objects[index].place.spot.path.clone()).collect(),
-        via: (not_found.needed_by[0] != 0).then(|| first.name.clone()),
-        tried: not_found.tried.clone(),
-        note: not_found.note.clone(),
-    }
 }
 
 impl Parsed {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::cache::Cache;
 use super::closure::{self, Closure};
 use super::files::{Files, Opened, Spot, World};
-use super::loader::{self, GlibcBuild, Libc, LoaderBuild, LoaderText};
+use super::loader::{GlibcBuild, Libc, LoaderBuild, LoaderText};
 use super::musl::PathFile;
-use super::place::{self, Layout, ProgramPlace};
+use super::place::{self, ProgramPlace};
 use super::process::{Loaded, Loading, NotFound, PROGRAM};
 use super::runs::Runs;
 use super::search::{Anchor, Found, Place};
@@ -109,7 +109,8 @@ impl Work<'_> {
             Ok(opened) => Found::plain(place, Rule::Interpreter, opened),
             Err(refusal) => return Ok(self.without_interpreter(program, place, refusal)),
         };
-        let text = LoaderText::of(&loader::parts(files, &found.place.spot).map_err(Fault::into_cause)?);
+        let text = files.input(&found.place.spot).map_err(Fault::into_cause)?;
+        let text = LoaderText::read(&text.file, text.stamp.size)?;
         let machine = program.elf.machine();
         let Some(build) = text.build(&found.place.spot.path, machine, |path| PathFile::read(files, path)) else {
             return Err(Cause::Unsupported(format!(
@@ -217,13 +218,13 @@ impl Work<'_> {
         let builtin = builtin.unwrap_or_else(|| PathBuf::from("/lib"));
         let layout = place::lay_out(files, &loading.objects, &program, builtin).map_err(Fault::into_cause)?;
         let mut findings = findings::of(&loading, &layout, build.as_ref());
-        let has_missing = !loading.not_found.is_empty();
-        if !platforms.is_empty() && !has_missing {
+        if !platforms.is_empty() && loading.not_found.is_empty() {
             findings.push(findings::platform(&layout.paths[PROGRAM], &cpus, &platforms));
         }
         findings.extend(no_cache);
         findings.extend(build.as_ref().and_then(|build| self.system_preload(files, build.libc())));
-        let missing = missing(&loading, &layout, name);
+        let told = |missing: &NotFound| missing.told(name, &loading.objects, |object| layout.paths[object].clone());
+        let missing: Vec<Missing> = loading.not_found.iter().map(told).collect();
         let is_foreign = loading.objects.len() == 1
             && self.root.is_host()
             && !loading.objects[PROGRAM].elf.machine().is_this_machine()
@@ -272,21 +273,4 @@ impl Run {
         let loading = Loading { objects: vec![program], order: vec![PROGRAM], ..Loading::default() };
         Run::of(Runs { loading, cpus: Vec::new(), platforms: Vec::new() })
     }
-}
-
-fn missing(loading: &Loading, layout: &Layout, program: &OsStr) -> Vec<Missing> {
-    let missing = |not_found: &NotFound| Missing {
-        name: not_found.name.clone(),
-        version: not_found.version.clone(),
-        program: program.to_owned(),
-        needed_by: not_found.needed_by.iter().map(|&object| layout.paths[object].clone()).collect(),
-        via: not_found
-            .needed_by
-            .iter()
-            .all(|&object| object != PROGRAM)
-            .then(|| loading.objects[not_found.needed_by[0]].name.clone()),
-        tried: not_found.tried.clone(),
-        note: not_found.note.clone(),
-    };
-    loading.not_found.iter().map(missing).collect()
 }

@@ -14,6 +14,9 @@ use super::{Fault, Input, Root, expect_regular_type, split};
 /// Symlinks that one path may cross (path_resolution(7)).
 pub(crate) const MAX_LINKS: usize = 40;
 
+/// Bytes of a path, the NUL at its end included (limits.h).
+pub(crate) const PATH_MAX: usize = 4_096;
+
 /// Something that a path leads through, and that must exist for the path to be walked again.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -170,9 +173,8 @@ pub(crate) fn steps_to_walk(path: &Path) -> impl Iterator<Item = &OsStr> {
     })
 }
 
-/// Linux opens no longer path (path_resolution(7), `PATH_MAX`).
+/// Linux opens no longer path.
 pub(crate) fn expect_possible(path: &Path) -> Result<(), Fault> {
-    const PATH_MAX: usize = 4_096;
     if path.as_os_str().len() < PATH_MAX { Ok(()) } else { Err(Fault::System(Errno::NAMETOOLONG)) }
 }
 

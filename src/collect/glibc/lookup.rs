@@ -80,8 +80,7 @@ impl<T: FileTree> Process<'_, T> {
         variants: &Variants,
         tried: &mut Vec<Attempt>,
     ) -> Ended {
-        let is_nobody = self.is_audit && object == PROGRAM;
-        let no_default_lib = !is_nobody && self.loading.objects[object].elf.no_default_lib();
+        let no_default_lib = !self.is_nobody(object) && self.loading.objects[object].elf.no_default_lib();
         for list in lists {
             match self.prober.try_list(list, name, variants, tried) {
                 Ended::GoOn => {}
@@ -96,7 +95,7 @@ impl<T: FileTree> Process<'_, T> {
 
     fn lists_before_cache(&mut self, object: usize) -> Vec<List> {
         let mut lists = Vec::new();
-        let runpath = self.own_runpath(object);
+        let runpath = if self.is_nobody(object) { None } else { self.path_list(object, Rule::Runpath) };
         if runpath.is_none() {
             let chain = std::iter::successors(Some(object), |&at| self.loading.objects[at].loader);
             let chain: Vec<usize> = chain.collect();
@@ -112,10 +111,9 @@ impl<T: FileTree> Process<'_, T> {
         lists
     }
 
-    /// An auditing object itself is asked for by nobody who could have a RUNPATH.
-    fn own_runpath(&mut self, object: usize) -> Option<List> {
-        let is_nobody = self.is_audit && object == PROGRAM;
-        if is_nobody { None } else { self.path_list(object, Rule::Runpath) }
+    /// An auditing object itself is asked for in the program's name, but by nobody who has a RUNPATH or flags.
+    fn is_nobody(&self, object: usize) -> bool {
+        self.is_audit && object == PROGRAM
     }
 
     fn builtin_list(&self) -> List {
