@@ -3,12 +3,18 @@
 pub mod limits;
 
 mod arm;
+mod concealed;
+mod constants;
+mod dlopen_note;
 mod dynamic;
 mod loadable;
 mod machine;
 mod notes;
 mod reader;
+mod sections;
 mod segments;
+mod statics;
+mod symbols;
 mod versions;
 
 use std::ffi::{OsStr, OsString};
@@ -20,12 +26,16 @@ use goblin::elf::header::{EI_OSABI, ET_CORE, ET_DYN, ET_EXEC, ET_REL};
 use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_EH_FRAME, PT_GNU_RELRO, PT_INTERP, PT_LOAD, PT_TLS};
 
 use crate::error::{Cause, Result};
+use crate::need::Known;
 use crate::root::{Root, Walker};
 use dynamic::Dynamic;
 use reader::Reader;
 use segments::Segments;
+use statics::Statics;
 use versions::{Version, Versions};
 
+pub(crate) use constants::{text_constants, texts_held};
+pub use dlopen_note::{DlopenNote, Priority};
 pub(crate) use machine::glibc;
 pub use machine::{ByteOrder, Class, Machine};
 pub(crate) use reader::ReadAt;
@@ -34,8 +44,8 @@ pub use versions::VersionNeed;
 /// What an ELF executable or shared object says about itself (elf(5)).
 ///
 /// It is read from the header, the program headers and the dynamic section, as the kernel and the loader do;
-/// section headers are never looked at, but for [`Elf::arm_variant`]. What cannot be read is an error, never a shorter
-/// list.
+/// section headers are never looked at, but for what nothing else tells: [`Elf::arm_variant`], the functions of a static
+/// program, and whether other files are packed into it. What cannot be read is an error, never a shorter list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elf {
     machine: Machine,
@@ -54,6 +64,11 @@ pub struct Elf {
     unloadable: Option<&'static str>,
     arm_variant: Option<&'static str>,
     isa_level: Option<&'static str>,
+    hints: Vec<&'static Known>,
+    has_unknown_needs: bool,
+    has_glibc_inside: bool,
+    dlopen_notes: Vec<DlopenNote>,
+    concealed: Option<&'static str>,
 }
 
 /// `e_type`, as far as it can be loaded (elf(5)).
@@ -83,6 +98,8 @@ pub enum DependencyKind {
     Filter,
     /// `DT_AUDIT` or `DT_DEPAUDIT`: loaded apart from the program's own objects if it is there (rtld-audit(7)).
     Audit,
+    /// Loaded by name while the program runs (dlopen(3)), which nothing in the dynamic section shows.
+    Dlopen,
 }
 
 impl Dependency {
@@ -133,6 +150,14 @@ impl Elf {
         let kind = kind_of(segments.header.e_type)?;
         let interpreter = read_interpreter(&mut reader, &segments)?;
         let dynamic = Dynamic::read(&mut reader, &segments)?.unwrap_or_default();
+        let is_program = segments.header.e_type == ET_EXEC || dynamic.flags_1 & DF_1_PIE != 0;
+        let is_static = is_program && interpreter.is_none() && dynamic.dependencies.is_empty();
+        let concealed = concealed::reason(&mut reader, &segments);
+        // What is packed is not there to be read.
+        let statics = match is_static && concealed.is_none() {
+            true => statics::read(&mut reader, &segments),
+            false => Statics::default(),
+        };
         Ok(Elf {
             machine: segments.machine,
             kind,
@@ -151,6 +176,11 @@ impl Elf {
             unloadable: loadable::problem(&segments, dynamic.flags_1),
             arm_variant: arm::variant(&mut reader, &segments),
             isa_level: notes::isa_level(&mut reader, &segments),
+            hints: [dynamic.hints, statics.hints].concat(),
+            has_unknown_needs: statics.has_unknown_needs,
+            has_glibc_inside: statics.is_of_glibc,
+            dlopen_notes: notes::dlopen(&mut reader, &segments),
+            concealed,
         })
     }
 
@@ -253,6 +283,31 @@ impl Elf {
         self.isa_level
     }
 
+    /// The libraries that it says it loads by itself: its `.note.dlopen`, found through `PT_NOTE`.
+    pub fn dlopen_notes(&self) -> &[DlopenNote] {
+        &self.dlopen_notes
+    }
+
+    /// The symbols among those that it imports which tell of a need; of a static program among those that it has.
+    pub(crate) fn hints(&self) -> &[&'static Known] {
+        &self.hints
+    }
+
+    /// Whether it is a static program of glibc in which nothing tells what it needs at run time.
+    pub(crate) fn has_unknown_needs(&self) -> bool {
+        self.has_unknown_needs
+    }
+
+    /// Whether it is a static program of glibc.
+    pub(crate) fn has_glibc_inside(&self) -> bool {
+        self.has_glibc_inside
+    }
+
+    /// Why what it loads cannot be seen in it, in words.
+    pub(crate) fn concealed(&self) -> Option<&'static str> {
+        self.concealed
+    }
+
     /// Whether it is a program: at a fixed address, marked as position-independent executable, or with an interpreter.
     pub fn is_executable(&self) -> bool {
         self.kind == ElfKind::Executable || self.flags_1 & DF_1_PIE != 0 || self.interpreter.is_some()
@@ -281,12 +336,15 @@ impl Elf {
 
 /// Where a loader's strings can be: the read-only parts of the file without code, or where there are none, with it.
 pub(crate) fn read_only_parts<R: ReadAt + ?Sized>(source: &R, len: u64) -> Result<Vec<(u64, u64)>, Cause> {
-    let segments = Segments::read(&mut Reader::new(source, len))?;
+    Segments::read(&mut Reader::new(source, len)).map(|segments| constant_parts(&segments))
+}
+
+fn constant_parts(segments: &Segments) -> Vec<(u64, u64)> {
     // Older linkers put the headers, the code and the read-only data into one segment.
     let has_data = segments.loads().filter(|load| load.p_flags & (PF_W | PF_X) == 0).count() > 1;
     let unwanted = if has_data { PF_W | PF_X } else { PF_W };
     let parts = segments.loads().filter(|load| load.p_flags & unwanted == 0);
-    Ok(parts.map(|load| (load.p_offset, load.p_filesz)).collect())
+    parts.map(|load| (load.p_offset, load.p_filesz)).collect()
 }
 
 /// All parts of a file that are ever read, what matters most first: what its headers point to, then segments without

@@ -61,17 +61,21 @@ mod check;
 mod collect;
 mod error;
 mod finding;
+mod need;
 mod root;
 mod text;
 mod trace;
 mod tree;
 
-pub use analyze::{ByteOrder, Class, Dependency, DependencyKind, Elf, ElfKind, Machine, VersionNeed, limits};
+pub use analyze::{
+    ByteOrder, Class, Dependency, DependencyKind, DlopenNote, Elf, ElfKind, Machine, Priority, VersionNeed, limits,
+};
 pub use assemble::{Compression, Image, ImageBuilder, Written};
 pub use check::{Check, Problem, check};
 pub use collect::{Closure, Collector, Explanation, Libc, Link, Object, Request};
 pub use error::{Error, ErrorKind, Result};
 pub use finding::{Finding, Level};
+pub use need::{Clue, Evidence, Excluded, Need, Requirement};
 pub use text::printable;
 pub use trace::{Attempt, Missing, Rule, Why};
 pub use tree::{Entry, EntryKind};

@@ -1,15 +1,14 @@
 //! The version of the architecture that 32-bit ARM code is for, by its build attributes ("Addenda to, and Errata in, the
 //! ABI for the Arm Architecture", "Build Attributes").
 //!
-//! Nothing that a loader reads tells it, so this is the only place that looks at section headers. Whatever is odd tells
-//! nothing, and is no error: stripped of it, the program runs as well.
+//! Nothing that a loader reads tells it, only a section header. Whatever is odd tells nothing, and is no error: stripped
+//! of it, the program runs as well.
 
 use goblin::elf::header::EM_ARM;
-use goblin::elf::section_header::SectionHeader;
-use scroll::Pread;
 
 use super::machine::{ByteOrder, Class};
 use super::reader::{ReadAt, Reader};
+use super::sections;
 use super::segments::Segments;
 
 /// The type both of a section and of a segment, for the few linkers that make one (ELF for the Arm Architecture).
@@ -21,8 +20,6 @@ const TAG_CPU_NAME: u64 = 5;
 const TAG_CPU_ARCH: u64 = 6;
 const TAG_COMPATIBILITY: u64 = 32;
 
-/// Section headers that are looked at. Programs have some 40.
-const MAX_SECTIONS: usize = 4_096;
 /// Bytes of attributes that are looked at. Programs have under 100.
 const MAX_ATTRIBUTES: u64 = 65_536;
 
@@ -43,14 +40,8 @@ fn segment(segments: &Segments) -> Option<(u64, u64)> {
 }
 
 fn section<R: ReadAt + ?Sized>(reader: &mut Reader<'_, R>, segments: &Segments) -> Option<(u64, u64)> {
-    let header = &segments.header;
-    let (count, size) = (usize::from(header.e_shnum).min(MAX_SECTIONS), SectionHeader::size(segments.ctx));
-    if usize::from(header.e_shentsize) != size {
-        return None;
-    }
-    let bytes = reader.bytes(header.e_shoff, count * size, "section headers").ok()?;
-    let mut headers = (0..count).filter_map(|at| bytes.pread_with::<SectionHeader>(at * size, segments.ctx).ok());
-    headers.find(|header| header.sh_type == ARM_ATTRIBUTES).map(|header| (header.sh_offset, header.sh_size))
+    let headers = sections::headers(reader, segments)?;
+    headers.iter().find(|header| header.sh_type == ARM_ATTRIBUTES).map(|header| (header.sh_offset, header.sh_size))
 }
 
 /// `Tag_CPU_arch` of the whole file.

@@ -12,8 +12,9 @@ use super::limits::{MAX_DYNAMIC_ENTRIES, MAX_NAME, MAX_NEEDED, MAX_PATH_LIST};
 use super::reader::{ReadAt, Reader};
 use super::segments::Segments;
 use super::versions::Versions;
-use super::{Dependency, DependencyKind};
+use super::{Dependency, DependencyKind, symbols};
 use crate::error::Cause;
+use crate::need::Known;
 
 // Sun's tags, which elf(5) lists and goblin does not.
 const DT_AUXILIARY: u64 = 0x7fff_fffd;
@@ -36,6 +37,7 @@ pub(crate) struct Dynamic {
     pub(crate) versions: Versions,
     pub(crate) has_relr: bool,
     pub(crate) flags_1: u64,
+    pub(crate) hints: Vec<&'static Known>,
 }
 
 impl Dynamic {
@@ -50,7 +52,8 @@ impl Dynamic {
         let strings = Strings::locate(&entries, segments)?;
         let dynamic = strings.resolve(&entries, reader)?;
         let versions = Versions::read(&entries, &strings, segments, reader)?;
-        Ok(Some(Dynamic { versions, ..dynamic }))
+        let hints = symbols::imported(&entries, &strings, segments, reader);
+        Ok(Some(Dynamic { versions, hints, ..dynamic }))
     }
 }
 
@@ -88,8 +91,8 @@ fn read_entries<R: ReadAt + ?Sized>(
 
 /// The string table of a dynamic section, as a range of the file.
 pub(super) struct Strings {
-    offset: u64,
-    size: u64,
+    pub(super) offset: u64,
+    pub(super) size: u64,
 }
 
 impl Strings {
@@ -132,6 +135,7 @@ impl Strings {
             versions: Versions::default(),
             has_relr: last(entries, DT_RELR).is_some(),
             flags_1: last(entries, DT_FLAGS_1).unwrap_or(0),
+            hints: Vec::new(),
         })
     }
 
@@ -190,6 +194,7 @@ impl DependencyKind {
             DependencyKind::Auxiliary => "DT_AUXILIARY",
             DependencyKind::Filter => "DT_FILTER",
             DependencyKind::Audit => "DT_AUDIT",
+            DependencyKind::Dlopen => "dlopen",
         }
     }
 }

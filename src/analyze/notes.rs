@@ -5,13 +5,19 @@
 use goblin::elf::header::{EM_386, EM_X86_64};
 use goblin::elf::program_header::{PT_GNU_PROPERTY, PT_NOTE, ProgramHeader};
 
+use super::limits::MAX_DLOPEN_NOTES;
 use super::machine::{ByteOrder, Class};
 use super::reader::{ReadAt, Reader};
 use super::segments::Segments;
+use super::{DlopenNote, dlopen_note};
 
 /// Bytes of the notes of one file that are looked at. Programs have under 2,000.
 const MAX_NOTES: u64 = 1 << 20;
 
+/// Of the owner `FDO`: libraries that are loaded later (UAPI group, "ELF dlopen metadata").
+const FDO_DLOPEN: u32 = 0x407c_0c0a;
+/// Of the owner `GNU`: the system that it is for.
+const NT_GNU_ABI_TAG: u32 = 1;
 /// Of the owner `GNU`: properties of the code (Linux extensions to the gABI, "Program Property").
 const NT_GNU_PROPERTY_TYPE_0: u32 = 5;
 /// A bit for each level of the instruction set that the code needs (x86-64 psABI, "Program Property").
@@ -64,6 +70,36 @@ fn isa_needed(properties: &[u8], alignment: usize, byte_order: ByteOrder) -> u32
         }
     }
     needed
+}
+
+/// The entries of all notes of this kind; one that is odd is passed over.
+pub(super) fn dlopen<R: ReadAt + ?Sized>(reader: &mut Reader<'_, R>, segments: &Segments) -> Vec<DlopenNote> {
+    let mut entries = Vec::new();
+    for_each(
+        reader,
+        segments,
+        |header| header.p_type == PT_NOTE,
+        |note| {
+            if (note.owner, note.kind) == (b"FDO", FDO_DLOPEN) {
+                entries.extend(dlopen_note::entries(note.content));
+            }
+        },
+    );
+    entries.truncate(MAX_DLOPEN_NOTES);
+    entries
+}
+
+/// Whether glibc's startup code is linked into it, which brings a note of the oldest kernel that it runs on (LSB core,
+/// "Notes").
+pub(super) fn is_of_glibc<R: ReadAt + ?Sized>(reader: &mut Reader<'_, R>, segments: &Segments) -> bool {
+    let mut is_of_glibc = false;
+    for_each(
+        reader,
+        segments,
+        |header| header.p_type == PT_NOTE,
+        |note| is_of_glibc |= (note.owner, note.kind) == (b"GNU", NT_GNU_ABI_TAG),
+    );
+    is_of_glibc
 }
 
 /// Goes through all notes of the segments that are `wanted`, in their order.

@@ -9,6 +9,9 @@ use crate::error::Cause;
 /// Bytes fetched at a time: the headers of nearly every file fit, and a page costs no more than a part of one.
 const WINDOW: usize = 4096;
 
+/// Bytes fetched at a time of what is gone through from end to end.
+pub(crate) const PIECE: usize = 64 << 10;
+
 /// Something that can be read at any position.
 pub(crate) trait ReadAt {
     /// Reads up to `buffer.len()` bytes at `offset`; fewer only at the end.
@@ -68,6 +71,10 @@ impl<'a, R: ReadAt + ?Sized> Reader<'a, R> {
         Reader { source, len, head: Window::default(), last: Window::default() }
     }
 
+    pub(crate) fn source(&self) -> &'a R {
+        self.source
+    }
+
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
@@ -96,8 +103,33 @@ impl<'a, R: ReadAt + ?Sized> Reader<'a, R> {
         }
     }
 
+    /// Visits `count` records of `size` bytes from `offset` on, as many as the file has, reading a large piece at a time.
+    pub(crate) fn records(
+        &mut self,
+        offset: u64,
+        count: u64,
+        size: usize,
+        mut visit: impl FnMut(u64, &[u8]),
+    ) -> Result<(), Cause> {
+        let at_once = PIECE / size;
+        let mut done = 0;
+        while done < count {
+            let wanted = usize::try_from(count - done).unwrap_or(usize::MAX).min(at_once);
+            let piece = self.up_to(offset.saturating_add(done * size as u64), wanted * size)?;
+            let before = done;
+            for record in piece.chunks_exact(size) {
+                visit(done, record);
+                done += 1;
+            }
+            if done - before < wanted as u64 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Up to `size` bytes at `offset`; fewer at the end of the file.
-    fn up_to(&mut self, offset: u64, size: usize) -> Result<&[u8], Cause> {
+    pub(crate) fn up_to(&mut self, offset: u64, size: usize) -> Result<&[u8], Cause> {
         let rest = self.len.saturating_sub(offset);
         let size = size.min(usize::try_from(rest).unwrap_or(usize::MAX));
         if self.head.get(offset, size).is_none() && self.last.get(offset, size).is_none() {
@@ -110,7 +142,6 @@ impl<'a, R: ReadAt + ?Sized> Reader<'a, R> {
         let rest = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX);
         let window = if offset == 0 { &mut self.head } else { &mut self.last };
         window.start = offset;
-        window.bytes.clear();
         window.bytes.resize(size.max(WINDOW).min(rest), 0);
         let read = self.source.read_at(&mut window.bytes, offset);
         // After an error nothing was read, and nobody may find zeros here.

@@ -1,6 +1,6 @@
 //! What one ELF file says about itself.
 
-use scratchpack::{ByteOrder, Class, DependencyKind, Elf, ElfKind, ErrorKind, limits};
+use scratchpack::{ByteOrder, Class, DependencyKind, Elf, ElfKind, ErrorKind, Priority, limits};
 
 use crate::elf::{
     AARCH64, ARM, AUXILIARY, EXEC, FILTER, FLAGS_1, Fixture, LOADER, NEEDED, RPATH, RUNPATH, S390, SONAME, X86_64,
@@ -244,4 +244,41 @@ fn limits_are_named() {
 fn a_fixed_address_is_told_from_a_free_one() {
     assert_eq!(parse(&Fixture { kind: EXEC, ..program(&[]) }).kind(), ElfKind::Executable);
     assert_eq!(parse(&program(&[])).kind(), ElfKind::SharedObject);
+}
+
+/// A note of libraries that are loaded later, as 32-bit and 64-bit files have it.
+fn dlopen_note(json: &str) -> Vec<u8> {
+    let content = [json.as_bytes(), b"\0"].concat();
+    let words = [4, u32::try_from(content.len()).unwrap(), 0x407c_0c0a].map(u32::to_le_bytes).concat();
+    let mut note = [&words[..], b"FDO\0", &content].concat();
+    note.resize(note.len().next_multiple_of(4), 0);
+    note
+}
+
+#[test]
+fn libraries_that_are_loaded_later_are_told_by_all_notes_in_order() {
+    let other = [4u32, 2, 0xcafe_1a7e].map(u32::to_le_bytes).concat();
+    let notes = [
+        dlopen_note(r#"[{"soname": ["libx.so.2", "libx.so.1"], "feature": "x", "priority": "suggested"}]"#),
+        [&other[..], b"FDO\0{}\0\0"].concat(),
+        dlopen_note(r#"[{"soname": ["liby.so"], "description": "Does y"}, {"soname": 7}]"#),
+        dlopen_note("[{"),
+    ];
+    let elf = parse(&Fixture { more: Some((4, notes.concat())), ..library("l") });
+    let [x, y] = elf.dlopen_notes() else { panic!("{:?}", elf.dlopen_notes()) };
+    assert_eq!(x.sonames().collect::<Vec<_>>(), ["libx.so.2", "libx.so.1"]);
+    assert_eq!((x.feature(), x.priority()), (Some("x"), Priority::Suggested));
+    assert_eq!((y.description(), y.priority()), (Some("Does y"), Priority::Recommended));
+}
+
+#[test]
+fn odd_notes_of_libraries_tell_nothing_and_are_no_error() {
+    let good = dlopen_note(r#"[{"soname": ["libx.so"]}]"#);
+    for end in 0..good.len() - 6 {
+        let elf = parse(&Fixture { more: Some((4, good[..end].to_vec())), ..library("l") });
+        assert!(elf.dlopen_notes().is_empty(), "{end}");
+    }
+    let many = format!("[{}]", vec![r#"{"soname":["l"]}"#; limits::MAX_DLOPEN_NOTES + 1].join(","));
+    let elf = parse(&Fixture { more: Some((4, dlopen_note(&many))), ..library("l") });
+    assert_eq!(elf.dlopen_notes().len(), limits::MAX_DLOPEN_NOTES);
 }

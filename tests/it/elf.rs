@@ -21,6 +21,8 @@ pub struct Fixture {
     /// File, version, and whether it may be absent.
     pub needed_versions: Vec<(String, String, bool)>,
     pub defined_versions: Vec<String>,
+    /// Symbols that are not defined, of a file of 64 bits.
+    pub imports: Vec<String>,
     /// A further segment by its type, behind the data.
     pub more: Option<(u32, Vec<u8>)>,
     pub has_dynamic: bool,
@@ -63,6 +65,7 @@ pub fn library(soname: &str) -> Fixture {
         data: Vec::new(),
         needed_versions: Vec::new(),
         defined_versions: Vec::new(),
+        imports: Vec::new(),
         more: None,
         has_dynamic: true,
     }
@@ -140,6 +143,28 @@ impl Fixture {
         self
     }
 
+    pub fn imports(mut self, symbols: &[&str]) -> Self {
+        self.imports = symbols.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// Says by a `.note.dlopen` what it loads by itself.
+    pub fn loads(mut self, json: &str) -> Self {
+        let content = [json.as_bytes(), b"\0"].concat();
+        let mut note = Vec::new();
+        for word in [4, u32::try_from(content.len()).unwrap(), 0x407c_0c0a, u32::from_le_bytes(*b"FDO\0")] {
+            self.long(&mut note, word);
+        }
+        note.extend(content);
+        self.more = Some((4, note));
+        self
+    }
+
+    pub fn data(mut self, data: &[u8]) -> Self {
+        self.data = data.to_vec();
+        self
+    }
+
     pub fn machine(mut self, machine: u16, is_64: bool, is_little: bool) -> Self {
         (self.machine, self.is_64, self.is_little) = (machine, is_64, is_little);
         self
@@ -154,8 +179,10 @@ impl Fixture {
         let table_at = start + interpreter.len();
         let versions_at = (table_at + table.len()).next_multiple_of(8);
         let versions = self.versions(&offsets[self.strings.len()..]);
-        let dynamic_at = (versions_at + versions.len()).next_multiple_of(8);
-        let dynamic = self.dynamic(&offsets, table_at, table.len(), versions_at);
+        let symbols_at = (versions_at + versions.len()).next_multiple_of(8);
+        let symbols = self.symbols(&offsets[offsets.len() - self.imports.len()..]);
+        let dynamic_at = (symbols_at + symbols.len()).next_multiple_of(8);
+        let dynamic = self.dynamic(&offsets, table_at, table.len(), versions_at, symbols_at);
         let data_at = dynamic_at + dynamic.len();
         let data_end = data_at + self.data.len();
         let more_at = data_end.next_multiple_of(8);
@@ -176,6 +203,8 @@ impl Fixture {
         out.extend(table);
         out.resize(versions_at, 0);
         out.extend(versions);
+        out.resize(symbols_at, 0);
+        out.extend(symbols);
         out.resize(dynamic_at, 0);
         out.extend(dynamic);
         out.extend(&self.data);
@@ -203,7 +232,8 @@ impl Fixture {
         let mut offsets = Vec::new();
         let needed = self.needed_versions.iter().flat_map(|(file, version, _)| [file.as_bytes(), version.as_bytes()]);
         let versions = needed.chain(self.defined_versions.iter().map(String::as_bytes));
-        for string in self.strings.iter().map(|(_, string)| string.as_slice()).chain(versions) {
+        let imports = self.imports.iter().map(String::as_bytes);
+        for string in self.strings.iter().map(|(_, string)| string.as_slice()).chain(versions).chain(imports) {
             offsets.push(table.len());
             table.extend(string);
             table.push(0);
@@ -234,6 +264,29 @@ impl Fixture {
         out
     }
 
+    /// A symbol table, and a hash table that says how long it is: the empty symbol, and those that are not defined.
+    fn symbols(&self, offsets: &[usize]) -> Vec<u8> {
+        if self.imports.is_empty() {
+            return Vec::new();
+        }
+        let mut out = vec![0; 24];
+        for &offset in offsets {
+            self.long(&mut out, u32::try_from(offset).unwrap());
+            out.extend([0x12, 0]);
+            out.extend([0; 18]);
+        }
+        for word in [1, u32::try_from(offsets.len() + 1).unwrap()] {
+            self.long(&mut out, word);
+        }
+        out.resize(out.len() + 4 * (offsets.len() + 2), 0);
+        out
+    }
+
+    fn symbol_tags(&self, at: usize) -> Vec<(u64, u64)> {
+        let hash = at + 24 * (self.imports.len() + 1);
+        if self.imports.is_empty() { Vec::new() } else { vec![(6, at as u64), (11, 24), (4, hash as u64)] }
+    }
+
     fn version_tags(&self, at: usize) -> Vec<(u64, u64)> {
         let needed = (!self.needed_versions.is_empty()).then_some((0x6fff_fffe, at as u64));
         let defined_at = (at + self.needed_versions.len() * 32) as u64;
@@ -241,14 +294,22 @@ impl Fixture {
         needed.into_iter().chain(defined).collect()
     }
 
-    fn dynamic(&self, offsets: &[usize], table_at: usize, table_size: usize, versions_at: usize) -> Vec<u8> {
+    fn dynamic(
+        &self,
+        offsets: &[usize],
+        table_at: usize,
+        table_size: usize,
+        versions_at: usize,
+        symbols_at: usize,
+    ) -> Vec<u8> {
         if !self.has_dynamic {
             return Vec::new();
         }
         let mut out = Vec::new();
         let strings = self.strings.iter().zip(offsets).map(|((tag, _), &offset)| (*tag, offset as u64));
         let table = [(5, table_at as u64), (10, table_size as u64)];
-        let numbers = self.version_tags(versions_at).into_iter().chain(self.numbers.iter().copied());
+        let numbers = self.version_tags(versions_at).into_iter().chain(self.symbol_tags(symbols_at));
+        let numbers = numbers.chain(self.numbers.iter().copied());
         for (tag, value) in strings.chain(table).chain(numbers).chain([(0, 0)]) {
             self.word(&mut out, tag);
             self.word(&mut out, value);

@@ -1,0 +1,238 @@
+//! What a static program needs at run time: it imports nothing, so what tells of it are the functions that it has, or
+//! the names of files among its constants.
+
+use goblin::elf::section_header::SHT_SYMTAB;
+use goblin::elf::sym::{STT_FUNC, STT_GNU_IFUNC};
+use memchr::memmem::Finder;
+
+use super::constants::pieces;
+use super::dynamic::Strings;
+use super::limits::{MAX_SYMBOLS, MAX_TEXTS};
+use super::reader::{ReadAt, Reader};
+use super::segments::Segments;
+use super::symbols::{Layout, look_up};
+use super::{constant_parts, notes, sections};
+use crate::need::{Hint, Known, known};
+
+/// What tells of the needs of a static program.
+#[derive(Default)]
+pub(super) struct Statics {
+    pub(super) hints: Vec<&'static Known>,
+    /// Whether nothing in it tells them.
+    pub(super) has_unknown_needs: bool,
+    pub(super) is_of_glibc: bool,
+}
+
+/// A function of a static program that tells something.
+#[derive(Clone, Copy, PartialEq)]
+enum Function {
+    Known(&'static Known),
+    /// It has the symbols of its C library.
+    Start,
+    /// It uses the streams of libstdc++.
+    Streams,
+}
+
+/// What goes together with functions that read the databases of nsswitch.conf(5), in glibc.
+const NSS: &str = "/etc/nsswitch.conf";
+/// The type name of the base class of streams in C++.
+const STREAMS: &str = "St8ios_base";
+
+pub(super) fn read<R: ReadAt + ?Sized>(reader: &mut Reader<'_, R>, segments: &Segments) -> Statics {
+    let is_glibc = notes::is_of_glibc(reader, segments);
+    let functions = functions(reader, segments).unwrap_or_default();
+    let has_symbols = functions.contains(&Function::Start);
+    let texts = Texts::find(reader, segments, is_glibc);
+    let has_streams = functions.contains(&Function::Streams) || texts.has(STREAMS);
+    let symbols = functions.iter().filter_map(|function| match function {
+        Function::Known(known) => Some(*known),
+        Function::Start | Function::Streams => None,
+    });
+    let mut hints: Vec<&Known> = symbols.filter(|known| tells(known, is_glibc, has_streams)).collect();
+    for text in texts.known() {
+        let is_told = has_symbols && text.hint != Hint::Certificates;
+        if !is_told && tells(text, is_glibc, has_streams) && !hints.iter().any(|hint| hint.hint == text.hint) {
+            hints.push(text);
+        }
+    }
+    Statics { hints, has_unknown_needs: is_glibc && !has_symbols && texts.has(NSS), is_of_glibc: is_glibc }
+}
+
+/// Whether it tells of a need in a static program.
+fn tells(known: &Known, is_glibc: bool, has_streams: bool) -> bool {
+    match known.hint {
+        // libgcc_eh is linked in; every program of glibc has dlopen, and one of musl cannot load anything.
+        Hint::Unwind | Hint::Dlopen => false,
+        // musl's are built in. Every program of glibc has setlocale, and one with the streams of libstdc++ all others.
+        Hint::Locales | Hint::Charsets => is_glibc && !has_streams && known.name != "setlocale",
+        Hint::Zones => !has_streams,
+        _ => true,
+    }
+}
+
+/// What is known of the functions in the symbol table, which only a section header leads to; `None` where it is stripped.
+fn functions<R: ReadAt + ?Sized>(reader: &mut Reader<'_, R>, segments: &Segments) -> Option<Vec<Function>> {
+    let headers = sections::headers(reader, segments)?;
+    let table = headers.iter().find(|header| header.sh_type == SHT_SYMTAB)?;
+    let strings = headers.get(table.sh_link as usize)?;
+    let strings = Strings { offset: strings.sh_offset, size: strings.sh_size };
+    let layout = Layout::of(segments);
+    let count = (table.sh_size / layout.size as u64).min(MAX_SYMBOLS);
+    let mut names = Vec::new();
+    let read = reader.records(table.sh_offset, count, layout.size, |number, entry| {
+        if matches!(layout.kind(entry), STT_FUNC | STT_GNU_IFUNC) && !layout.is_undefined(entry) {
+            names.push((layout.name(entry), u32::try_from(number).unwrap_or(u32::MAX)));
+        }
+    });
+    read.ok()?;
+    Some(look_up(names, &strings, reader, function))
+}
+
+fn function(name: &[u8]) -> Option<Function> {
+    match name {
+        b"__libc_start_main" => Some(Function::Start),
+        b"_ZNSt8ios_base4InitC1Ev" | b"_ZNSt8ios_base4InitC2Ev" => Some(Function::Streams),
+        _ => known(name).map(Function::Known),
+    }
+}
+
+/// The texts that tell something, and whether the program has them.
+struct Texts {
+    searched: Vec<(&'static str, Option<&'static Known>, Finder<'static>)>,
+    found: Vec<&'static str>,
+}
+
+impl Texts {
+    fn find<R: ReadAt + ?Sized>(reader: &Reader<'_, R>, segments: &Segments, is_glibc: bool) -> Texts {
+        let further = if is_glibc { &[] } else { Known::TEXTS_WITHOUT_GLIBC };
+        let known = Known::TEXTS.iter().chain(further).map(|known| (known.name, Some(known)));
+        let searched = known.chain([(NSS, None), (STREAMS, None)]);
+        let searched = searched.map(|(text, known)| (text, known, Finder::new(text))).collect();
+        let mut texts = Texts { searched, found: Vec::new() };
+        let mut left = MAX_TEXTS;
+        for part in constant_parts(segments) {
+            let mut window = Vec::new();
+            left -= pieces(reader.source(), part, left, |piece| texts.search(&mut window, piece));
+        }
+        texts
+    }
+
+    /// Goes through a piece and the end of what was before it, in which a text may have begun.
+    fn search(&mut self, window: &mut Vec<u8>, piece: &[u8]) {
+        window.extend(piece);
+        for (text, _, finder) in &self.searched {
+            if !self.found.contains(text) && finder.find(window).is_some() {
+                self.found.push(text);
+            }
+        }
+        let longest = self.searched.iter().map(|(text, ..)| text.len()).max().unwrap_or(0);
+        window.drain(..window.len().saturating_sub(longest));
+    }
+
+    fn has(&self, text: &str) -> bool {
+        self.found.contains(&text)
+    }
+
+    fn known(&self) -> impl Iterator<Item = &'static Known> {
+        self.searched.iter().filter(|(text, ..)| self.has(text)).filter_map(|(_, known, _)| *known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Reader, Strings, function, look_up};
+    use crate::analyze::Elf;
+
+    const ABI_TAG: &[u8] = b"\x04\0\0\0\x10\0\0\0\x01\0\0\0GNU\0\0\0\0\0\x03\0\0\0\x02\0\0\0\0\0\0\0";
+
+    /// A static program with these constants, with the mark of glibc or without, and with a table of these functions where
+    /// there are any.
+    fn program(is_glibc: bool, constants: &str, functions: &[&str]) -> Elf {
+        let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
+        file.extend([256u64, 64, 1024].map(u64::to_le_bytes).concat());
+        file.extend([0u32, 0x0038_0040, 0x0040_0002, 0x0000_0003].map(u32::to_le_bytes).concat());
+        for (kind, at, size) in [(1u32, 0u64, 1024u64), (4, 192, if is_glibc { 32 } else { 0 })] {
+            file.extend([kind, 4].map(u32::to_le_bytes).concat());
+            file.extend([at, at, at, size, size, 4].map(u64::to_le_bytes).concat());
+        }
+        file.resize(192, 0);
+        file.extend(ABI_TAG);
+        file.extend(constants.as_bytes());
+        file.resize(1024, 0);
+        let (names, symbols) = table(functions);
+        let sections = [(0u32, 0, 0), (2, 1216 + names.len(), symbols.len()), (3, 1216, names.len())];
+        for (kind, at, size) in
+            sections.into_iter().map(|(kind, at, size)| (if functions.is_empty() { 0 } else { kind }, at, size))
+        {
+            file.extend([0, kind].map(u32::to_le_bytes).concat());
+            file.extend([0, 0, at as u64, size as u64].map(u64::to_le_bytes).concat());
+            file.extend([2u32, 0].map(u32::to_le_bytes).concat());
+            file.extend([0u64, 0].map(u64::to_le_bytes).concat());
+        }
+        Elf::parse(&[file, names, symbols].concat()).unwrap()
+    }
+
+    /// Strings, and symbols of functions.
+    fn table(functions: &[&str]) -> (Vec<u8>, Vec<u8>) {
+        let (mut names, mut symbols) = (vec![0], vec![0; 24]);
+        for function in functions {
+            symbols.extend(u32::try_from(names.len()).unwrap().to_le_bytes());
+            symbols.extend([0x12, 0, 1, 0]);
+            symbols.extend([0; 16]);
+            names.extend([function.as_bytes(), b"\0"].concat());
+        }
+        (names, symbols)
+    }
+
+    fn hints(elf: &Elf) -> Vec<&'static str> {
+        elf.hints().iter().map(|known| known.name).collect()
+    }
+
+    #[test]
+    fn an_odd_table_of_strings_tells_nothing_and_is_no_error() {
+        let (names, symbols) = table(&["getpwuid"]);
+        let strings = Strings { offset: u64::MAX - 1, size: u64::MAX };
+        let bytes = [names, symbols].concat();
+        let mut reader = Reader::new(&bytes[..], bytes.len() as u64);
+        assert!(look_up(vec![(1, 1), (u32::MAX, 2)], &strings, &mut reader, function).is_empty());
+    }
+
+    #[test]
+    fn what_every_program_of_glibc_has_tells_nothing() {
+        let all = ["__libc_start_main", "setlocale", "dlopen", "dlmopen", "pthread_cancel", "backtrace"];
+        let hello = program(true, "/usr/lib/locale gconv-modules", &all);
+        assert_eq!((hints(&hello), hello.has_unknown_needs()), (vec![], false));
+        let asks = program(true, "/etc/nsswitch.conf", &[&all[..], &["getpwuid", "iconv_open"]].concat());
+        assert_eq!((hints(&asks), asks.has_unknown_needs()), (vec!["getpwuid", "iconv_open"], false));
+    }
+
+    #[test]
+    fn what_every_program_with_streams_has_tells_nothing() {
+        let all = ["__libc_start_main", "_ZNSt8ios_base4InitC1Ev", "iconv_open", "localtime", "newlocale", "getpwuid"];
+        assert_eq!(hints(&program(true, "", &all)), ["getpwuid"]);
+        assert_eq!(hints(&program(true, "St8ios_base /usr/share/zoneinfo", &[])), [""; 0]);
+    }
+
+    #[test]
+    fn a_stripped_program_is_told_by_its_texts() {
+        let texts = "/usr/share/zoneinfo\0/etc/gai.conf\0/etc/passwd\0/etc/services\0%.*s/%.*sXXXXXX\0";
+        let glibc = program(true, texts, &[]);
+        assert_eq!(hints(&glibc), ["/etc/gai.conf", "/usr/share/zoneinfo", "%.*s/%.*sXXXXXX"]);
+        assert!(glibc.hints().iter().all(|known| known.is_text()));
+        assert!(hints(&program(false, texts, &[])).contains(&"/etc/passwd"));
+        assert!(!hints(&program(false, texts, &["__libc_start_main"])).contains(&"/etc/passwd"));
+    }
+
+    #[test]
+    fn a_stripped_program_of_glibc_that_asks_for_a_database_has_unknown_needs() {
+        assert!(program(true, "/etc/nsswitch.conf", &[]).has_unknown_needs());
+        assert!(!program(true, "", &[]).has_unknown_needs());
+        assert!(!program(false, "/etc/nsswitch.conf", &[]).has_unknown_needs());
+    }
+
+    #[test]
+    fn a_program_of_musl_has_its_character_sets_and_locales_built_in() {
+        let all = ["__libc_start_main", "iconv_open", "setlocale", "dlopen", "pthread_exit", "tmpfile"];
+        assert_eq!(hints(&program(false, "", &all)), ["tmpfile"]);
+    }
+}
