@@ -339,6 +339,18 @@ pub(crate) fn read_only_parts<R: ReadAt + ?Sized>(source: &R, len: u64) -> Resul
     Segments::read(&mut Reader::new(source, len)).map(|segments| constant_parts(&segments))
 }
 
+/// The same without the tables that unwind stacks, which linkers put behind all constants.
+fn text_parts<R: ReadAt + ?Sized>(source: &R, len: u64) -> Result<Vec<(u64, u64)>, Cause> {
+    let segments = Segments::read(&mut Reader::new(source, len))?;
+    let tables = segments.headers.iter().find(|header| header.p_type == PT_GNU_EH_FRAME).map(|header| header.p_offset);
+    let parts = constant_parts(&segments).into_iter();
+    let cut = |(at, size): (u64, u64)| match tables.and_then(|tables| tables.checked_sub(at)) {
+        Some(before) => (at, size.min(before)),
+        None => (at, size),
+    };
+    Ok(parts.map(cut).collect())
+}
+
 fn constant_parts(segments: &Segments) -> Vec<(u64, u64)> {
     // Older linkers put the headers, the code and the read-only data into one segment.
     let has_data = segments.loads().filter(|load| load.p_flags & (PF_W | PF_X) == 0).count() > 1;

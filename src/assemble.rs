@@ -5,6 +5,7 @@ mod builder;
 mod compress;
 mod digest;
 mod documents;
+mod given;
 mod json;
 mod layer;
 mod layout;
@@ -97,8 +98,12 @@ impl Image {
 
     /// The files on this machine that go into the image, each once, in bytewise order.
     pub fn inputs(&self) -> impl Iterator<Item = PathBuf> {
-        let objects = self.closures.iter().flat_map(Closure::all);
-        objects.map(|object| object.source()).collect::<std::collections::BTreeSet<_>>().into_iter()
+        let objects = self.closures.iter().flat_map(Closure::all).map(|object| object.source());
+        let extras = self.entries().filter_map(|entry| match entry.content() {
+            Content::File(source) => Some(source.on_machine()),
+            _ => None,
+        });
+        objects.chain(extras).collect::<std::collections::BTreeSet<_>>().into_iter()
     }
 
     /// The names that the image has, in full: `docker.io/library/hello:latest`. Empty where no legal name was given or
@@ -139,7 +144,8 @@ impl Image {
         layout::write(self, directory.as_ref()).map_err(|error| error.at(directory.as_ref()))
     }
 
-    /// Writes the file tree as a directory, for a Dockerfile's `COPY rootfs/ /`. Owners are whoever calls.
+    /// Writes the file tree as a directory, for a Dockerfile's `COPY rootfs/ /`. Owners are whoever calls. File
+    /// capabilities that are kept are set, which takes root.
     ///
     /// # Errors
     /// Those of [`Image::write_archive`]; a directory that is not empty is refused.

@@ -2,42 +2,55 @@
 
 mod cache;
 mod closure;
+mod data;
 mod expand;
 mod explain;
+mod extra;
 mod files;
 mod findings;
 mod glibc;
 mod glob;
+mod hidden;
+mod lacks;
 mod ld_cache;
 mod ld_conf;
 mod loader;
 mod merge;
 mod musl;
+mod named;
 mod place;
 mod process;
 mod replay;
+mod requirements;
 mod runs;
 mod search;
 mod setting;
 mod tokens;
+mod told;
 mod versions;
+mod wanted;
 mod work;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::analyze::Priority;
 use crate::error::{Cause, Result};
+use crate::need::Need;
 use crate::root::{Fault, Root};
 use crate::trace::{Refusal, Why};
 use cache::Cache;
+pub(crate) use process::{Asked, Unloaded};
 use process::{Loaded, Loading};
 use search::{Anchor, Place};
+use wanted::Wanted;
 use work::Work;
 
 pub use closure::{Closure, Object, Request};
 pub(crate) use closure::{InSystem, LoaderFacts, Source};
 pub use explain::{Explanation, Link};
+pub(crate) use extra::{Extra, ExtraContent, Origin};
 pub(crate) use files::{Opened, Parsed, Spot, World};
 pub(crate) use ld_cache::{Listed, write as write_ld_cache};
 pub use loader::Libc;
@@ -47,7 +60,7 @@ pub(crate) use musl::PathFile;
 pub(crate) use place::Item;
 pub(crate) use replay::{Answered, Replay, ReplayStart, replay};
 pub(crate) use search::FileTree;
-pub(crate) use setting::{Cpu, SYSTEM_PRELOAD, Setting};
+pub(crate) use setting::{Cpu, SYSTEM_PRELOAD, Setting, excludes};
 
 /// Finds the closure of a program. [`Closure::of`] is the short way.
 ///
@@ -65,6 +78,25 @@ pub struct Collector {
     install: Option<PathBuf>,
     working_directory: Option<PathBuf>,
     hwcaps: Option<String>,
+    needs: Vec<Need>,
+    is_auto: bool,
+    dlopen: Priority,
+    libraries: Vec<PathBuf>,
+    exclude: Vec<String>,
+    image: ImageFacts,
+}
+
+/// What of an image matters to what its programs need.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ImageFacts {
+    /// Who it runs as: user and group.
+    pub(crate) user: Option<(u32, Option<u32>)>,
+    /// Its environment: `NAME=VALUE`.
+    pub(crate) environment: Vec<String>,
+    /// The paths at which the caller puts something.
+    pub(crate) provided: Vec<PathBuf>,
+    /// What is met for others of its programs, and has one list for all of them.
+    pub(crate) shared: Vec<Need>,
 }
 
 impl Collector {
@@ -110,9 +142,61 @@ impl Collector {
         self
     }
 
+    /// Meets a need, found or not: `with(Need::CaCertificates)`.
+    ///
+    /// It is an error of [`Collector::collect`] if the root has nothing that meets it
+    /// ([`Unmet`](crate::ErrorKind::Unmet)).
+    pub fn with(&mut self, need: Need) -> &mut Self {
+        match need {
+            Need::Library(name) => self.libraries.push(name.into()),
+            need => self.needs.push(need),
+        }
+        self
+    }
+
+    /// Meets every need that the program's files tell of, as far as the root has what it takes.
+    pub fn auto(&mut self) -> &mut Self {
+        self.is_auto = true;
+        self
+    }
+
+    /// Includes the libraries that objects say they load by themselves, from this priority on; `Recommended` by default
+    /// (UAPI group, "ELF dlopen metadata").
+    pub fn dlopen(&mut self, least: Priority) -> &mut Self {
+        self.dlopen = least;
+        self
+    }
+
+    /// Adds a library that the program loads by itself (dlopen(3)), with its closure: a name to search for as the
+    /// program's loader would, or a path on this machine.
+    ///
+    /// A path stays what it is in a sysroot, below a directory of the system, and where the program names it; from elsewhere
+    /// the library goes into the loader's first builtin directory, under its file name. A static program loads none.
+    pub fn library(&mut self, name: impl Into<PathBuf>) -> &mut Self {
+        self.libraries.push(name.into());
+        self
+    }
+
+    /// Leaves out libraries whose name matches a pattern (glob(7)), and what only they need: whoever runs the image
+    /// provides them. `libcuda.so.1`, `libnvidia-*`.
+    pub fn exclude(&mut self, pattern: impl Into<String>) -> &mut Self {
+        self.exclude.push(pattern.into());
+        self
+    }
+
+    pub(crate) fn in_image(&mut self, image: ImageFacts) -> &mut Self {
+        self.image = image;
+        self
+    }
+
     /// Whether an install path was given, which only one program can have.
     pub(crate) fn installs(&self) -> bool {
         self.install.is_some()
+    }
+
+    /// The patterns of what is left out.
+    pub(crate) fn excluding(&self) -> &[String] {
+        &self.exclude
     }
 
     /// Finds the closure of the program at `path`, a path on this machine.
@@ -123,7 +207,8 @@ impl Collector {
     /// What is wrong with the program itself ([`NotFound`](crate::ErrorKind::NotFound),
     /// [`NotElf`](crate::ErrorKind::NotElf), [`Malformed`](crate::ErrorKind::Malformed),
     /// [`NotAProgram`](crate::ErrorKind::NotAProgram)), a loader of an unknown C library
-    /// ([`Unsupported`](crate::ErrorKind::Unsupported)), a root or an `install` path that is none.
+    /// ([`Unsupported`](crate::ErrorKind::Unsupported)), needs that nothing meets ([`Unmet`](crate::ErrorKind::Unmet)), a root
+    /// or an `install` path that is none.
     pub fn collect(&self, path: impl AsRef<Path>) -> Result<Closure> {
         let path = path.as_ref();
         let machine = Arc::new(Root::host()?);
@@ -134,9 +219,22 @@ impl Collector {
         let install = self.checked_install()?;
         let library_path = self.places_of_library_path()?;
         let working_directory = self.checked_working_directory()?;
-        let hwcaps = self.hwcaps.as_deref();
-        let work = Work { root, machine, library_path, install: install.as_deref(), working_directory, hwcaps };
-        work.collect(path).map_err(|cause| cause.on("analyze", path))
+        let work = Work {
+            root,
+            machine,
+            library_path,
+            install: install.as_deref(),
+            working_directory,
+            hwcaps: self.hwcaps.as_deref(),
+            wanted: Wanted { needs: &self.needs, is_auto: self.is_auto, image: &self.image },
+            least: self.dlopen,
+            libraries: &self.libraries,
+            exclude: self.exclude.iter().map(|pattern| pattern.clone().into_bytes()).collect(),
+        };
+        work.collect(path).map_err(|cause| match cause {
+            unmet @ Cause::Unmet(_) => unmet.on("meet the needs of", path),
+            cause => cause.on("analyze", path),
+        })
     }
 
     /// The install path with its `.` and doubled slashes taken out.
@@ -178,8 +276,33 @@ impl Collector {
     }
 }
 
-/// Runs the rules of the program's own libc over a file tree.
+/// Runs the rules of the program's own libc over a file tree. What is loaded while the program runs, and lacks something,
+/// is left out where the program gets on without.
 fn load<T: FileTree>(
+    tree: &T,
+    build: &LoaderBuild,
+    cache: Option<&Cache<'_>>,
+    setting: &Setting,
+    program: Loaded,
+    interpreter: Loaded,
+) -> Loading {
+    let mut setting = setting.clone();
+    let mut given_up: Vec<Unloaded> = Vec::new();
+    loop {
+        let mut loading = load_once(tree, build, cache, &setting, program.clone(), interpreter.clone());
+        let incomplete = loading.unloaded.iter().filter(|unloaded| unloaded.is_incomplete).cloned();
+        let incomplete: Vec<Unloaded> = incomplete.collect();
+        if incomplete.is_empty() {
+            loading.unloaded.extend(given_up);
+            return loading;
+        }
+        let without = incomplete.iter().map(|unloaded| (unloaded.by, unloaded.asked));
+        Arc::make_mut(&mut setting.by_itself).without.extend(without);
+        given_up.extend(incomplete);
+    }
+}
+
+fn load_once<T: FileTree>(
     tree: &T,
     build: &LoaderBuild,
     cache: Option<&Cache<'_>>,

@@ -6,6 +6,7 @@ mod check;
 mod explain;
 mod inspect;
 mod output;
+mod pairs;
 mod report;
 
 use std::process::ExitCode;

@@ -42,6 +42,8 @@ pub enum ErrorKind {
     Foreign,
     /// Libraries, or the interpreter, were not found; [`Error::missing`] lists them all.
     Unresolved,
+    /// Needs that the caller wants met, and for which the root has nothing.
+    Unmet,
     /// Valid, but nothing that this crate can pack.
     Unsupported,
     /// Two different things were to stand at one path of the image.
@@ -75,6 +77,8 @@ pub(crate) enum Cause {
     Foreign(Vec<Missing>),
     #[error("{}", unresolved(.0))]
     Unresolved(Vec<Missing>),
+    #[error("{}", .0.join("\n"))]
+    Unmet(Vec<String>),
     #[error("{0}")]
     Unsupported(String),
     #[error("{}", .0.join("\n"))]
@@ -138,6 +142,7 @@ impl Cause {
             Cause::Conflict(_) => ErrorKind::Conflict,
             Cause::Unprovable(_) => ErrorKind::Unprovable,
             Cause::InvalidOption(_) => ErrorKind::InvalidOption,
+            Cause::Unmet(_) => ErrorKind::Unmet,
             Cause::Changed => ErrorKind::Changed,
             Cause::OutputRefused(_) => ErrorKind::OutputRefused,
         }

@@ -25,11 +25,18 @@ impl Level {
 ///
 /// Codes are stable: `build-path` (the loader must open a path that looks like a build tree), `relative-path` (a search
 /// path that means the working directory), `special-mode` (setuid or setgid bits were dropped), `file-capabilities`
-/// (the program's file capabilities were dropped), `untagged` (no legal image name can be made of the program's name),
-/// `not-loaded` (the loader goes without a preloaded or auditing object), `cpu-level` (a library is there for some CPUs
+/// (the file capabilities of the program, or of a file of the caller, were dropped), `file-program` (a program that the
+/// caller gave as a plain file would not start), `unused-exclude` (a pattern of what to leave out is for nothing that any
+/// program asks for), `untagged` (no legal image name can be made of the program's name), `not-loaded` (the loader goes without a preloaded or auditing object), `cpu-level` (a library is there for some CPUs
 /// only), `cpu-platform` (a search path depends on the CPU), `system-preload` (`/etc/ld.so.preload` of the system is not
 /// in the image), `no-cache` (the sysroot has no `ld.so.cache`; what ldconfig would put there was worked out from its
 /// `ld.so.conf`, and libraries of the program were found so).
+///
+/// Of needs (see [`Need`](crate::Need)) that the image does not meet, the code is the need's name: `users`, `nsswitch`,
+/// `services`, `ca-certificates`, `time-zones`, `locales`, `gconv`, `tmp`, `openssl`, `terminfo`. Of libraries that are
+/// loaded while a program runs: `libgcc` and `nss-modules` (what the C library loads for it is not there), `dlopen` (nothing
+/// says what is loaded; or what a note names is not there, or not included). `shell`: it runs commands by one. Where needs cannot be known: `unknown-needs` (a
+/// stripped static program of glibc), `self-extracting` (a program that is packed, or brings other files within itself).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub(crate) level: Level,
@@ -41,6 +48,10 @@ pub struct Finding {
 impl Finding {
     pub(crate) fn warning(code: &'static str, message: String, evidence: impl Display) -> Self {
         Finding { level: Level::Warning, code, message, evidence: evidence.to_string() }
+    }
+
+    pub(crate) fn note(code: &'static str, message: String, evidence: impl Display) -> Self {
+        Finding { level: Level::Note, code, message, evidence: evidence.to_string() }
     }
 
     /// How much it matters.

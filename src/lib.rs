@@ -45,14 +45,31 @@
 //! # Ok::<(), scratchpack::Error>(())
 //! ```
 //!
+//! # What a program opens by itself
+//! Libraries that are loaded while a program runs are in its closure where its files tell of them. A [`Need`] is something
+//! else that it opens: users, certificates, time zones. Each that its files tell of is a [`Requirement`], with its
+//! [`Evidence`]; it is met on request, and otherwise a finding says what is lacking and what to do.
+//! ```no_run
+//! use scratchpack::{Image, Need};
+//!
+//! let mut builder = Image::builder();
+//! builder.binary("target/server").with(Need::CaCertificates).user(65532, 65532);
+//! let image = builder.library("libplugin.so.1").exclude("libcuda.so.*").build()?;
+//! for requirement in image.closure().requirements().iter().filter(|requirement| !requirement.is_included()) {
+//!     println!("without {}: {:?}", requirement.need(), requirement.evidence());
+//! }
+//! # Ok::<(), scratchpack::Error>(())
+//! ```
+//!
 //! # In a build script
 //! A package's `build.rs` runs *before* its own program is linked: there, pack what the script itself built, and see
 //! [`build_script`]. For the package's own program use an xtask, or the command (`cargo install scratchpack --features
 //! cli`).
 //!
 //! # Limits
-//! Programs for Linux with glibc or musl, or static ones. What a program opens by itself at run time (plugins, locales,
-//! certificates, `/etc/passwd`) is not in the image. What an ELF file may have at most is in [`limits`].
+//! Programs for Linux with glibc or musl, or static ones. What a program opens by itself at run time is found by evidence in
+//! its files, so not all of it is: plugins whose names are put together at run time, and files of its own, must be named.
+//! What an ELF file may have at most is in [`limits`].
 
 mod analyze;
 mod assemble;

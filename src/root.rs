@@ -324,6 +324,9 @@ impl Stamp {
     }
 }
 
+/// The extended attribute in which a file's own capabilities are (capabilities(7)).
+pub(crate) const CAPABILITY: &str = "security.capability";
+
 /// What a file's own capabilities mean for whoever runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Capabilities {
@@ -365,11 +368,16 @@ impl Stamp {
 }
 
 impl Input {
-    /// The capabilities that the file has of its own, as they are stored (capabilities(7)).
+    /// What the capabilities that the file has of its own mean.
     pub(crate) fn capabilities(&self) -> Option<Capabilities> {
+        self.capability_value().map(|value| Capabilities::of(&value))
+    }
+
+    /// The capabilities that the file has of its own, as they are stored: 12 to 24 bytes (capabilities(7)).
+    pub(crate) fn capability_value(&self) -> Option<Vec<u8>> {
         let mut value = [0; 64];
-        let size = rustix::fs::fgetxattr(&self.file, "security.capability", &mut value).ok()?;
-        (size > 0).then(|| Capabilities::of(&value[..size.min(value.len())]))
+        let size = rustix::fs::fgetxattr(&self.file, CAPABILITY, &mut value).ok()?;
+        value.get(..size).filter(|value| !value.is_empty()).map(<[u8]>::to_vec)
     }
 
     /// Whether the open file is still in the state in which it was opened.

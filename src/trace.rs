@@ -28,7 +28,11 @@ pub enum Rule {
     Default,
     /// `DT_AUDIT` or `DT_DEPAUDIT` of the program, or `LD_AUDIT` of the image: an auditing object (rtld-audit(7)).
     Audit,
-    /// The caller asked for it: the program itself.
+    /// The object imports a symbol for which its C library loads a library by name (dlopen(3)).
+    Symbol,
+    /// The object's `.note.dlopen` says that it loads the library by itself (UAPI group, "ELF dlopen metadata").
+    Note,
+    /// The caller asked for it: the program itself, or a library that it loads by itself.
     Requested,
 }
 
@@ -45,6 +49,8 @@ impl Rule {
             Rule::Cache => "cache",
             Rule::Default => "default",
             Rule::Audit => "audit",
+            Rule::Symbol => "symbol",
+            Rule::Note => "note",
             Rule::Requested => "requested",
         }
     }
@@ -164,6 +170,8 @@ impl Attempt {
             Rule::Cache => "loader cache".to_owned(),
             Rule::Default => "default directory".to_owned(),
             Rule::Audit => "auditing object".to_owned(),
+            Rule::Symbol => "loaded for a symbol".to_owned(),
+            Rule::Note => "dlopen note".to_owned(),
             Rule::Requested => "as asked for".to_owned(),
         }
     }

@@ -2,8 +2,8 @@
 
 use memchr::memmem::Finder;
 
-use super::read_only_parts;
 use super::reader::{PIECE, ReadAt};
+use super::text_parts;
 
 /// Bytes of the shortest run that is taken for a text, as strings(1) has it.
 const SHORTEST: usize = 4;
@@ -14,7 +14,7 @@ const LONGEST: usize = 4096;
 /// NULs, if that is of 4 to 4,096 bytes. There may be anything before the text itself. What cannot be read tells nothing.
 pub(crate) fn text_constants<R: ReadAt + ?Sized>(source: &R, len: u64, limit: u64, mut visit: impl FnMut(&[u8])) {
     let mut left = limit;
-    for part in read_only_parts(source, len).unwrap_or_default() {
+    for part in text_parts(source, len).unwrap_or_default() {
         let mut texts = Texts::default();
         left -= pieces(source, part, left, |piece| texts.go_through(piece, &mut visit));
     }
@@ -32,7 +32,7 @@ pub(crate) fn texts_held<R: ReadAt + ?Sized>(
     let longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
     let mut is_held = vec![false; texts.len()];
     let mut left = limit;
-    for part in read_only_parts(source, len).unwrap_or_default() {
+    for part in text_parts(source, len).unwrap_or_default() {
         // The end of a piece, in which a text may have begun.
         let mut window: Vec<u8> = Vec::new();
         left -= pieces(source, part, left, |piece| {

@@ -1,20 +1,25 @@
 //! The options of an image, checked all at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use super::Image;
 use super::compress::Compression;
 use super::documents::{Description, Runtime};
+use super::given::{self, Given};
 use super::reference::Reference;
+use super::source::SourceReader;
 use super::timestamp;
+use crate::analyze::Priority;
 use crate::check;
-use crate::collect::{Closure, Collector, Setting};
+use crate::collect::{Closure, Collector, ImageFacts, Setting, Source, excludes};
 use crate::error::{Cause, Result};
 use crate::finding::Finding;
+use crate::need::{Excluded, Need};
 use crate::text::printable;
-use crate::tree::Tree;
+use crate::tree::{Content, Entry, Tree};
 
 /// Options of an image; made by [`Image::builder`].
 ///
@@ -24,7 +29,7 @@ use crate::tree::Tree;
 /// let image = Image::builder()
 ///     .binary("target/server")
 ///     .tag("example/server:1.2")
-///     .user("65532:65532")
+///     .user(65532, 65532)
 ///     .expose("8080/tcp")
 ///     .compression(Compression::ZSTD)
 ///     .build()?;
@@ -35,10 +40,13 @@ use crate::tree::Tree;
 pub struct ImageBuilder {
     binaries: Vec<PathBuf>,
     collector: Collector,
+    given: Vec<Given>,
+    keeps_capabilities: bool,
+    keeps_setuid: bool,
     entrypoint: Option<Vec<String>>,
     cmd: Vec<String>,
     env: Vec<(String, String)>,
-    user: Option<String>,
+    user: Option<(u32, Option<u32>)>,
     workdir: Option<String>,
     labels: BTreeMap<String, String>,
     ports: Vec<String>,
@@ -56,7 +64,8 @@ impl ImageBuilder {
         self
     }
 
-    /// Searches as `collector` does, instead of what `sysroot`, `library_path` and `install` said before.
+    /// Searches as `collector` does, instead of what `sysroot`, `library_path`, `install`, `with` and the like said
+    /// before.
     pub fn collector(&mut self, collector: Collector) -> &mut Self {
         self.collector = collector;
         self
@@ -86,6 +95,83 @@ impl ImageBuilder {
         self
     }
 
+    /// Meets a need that no library meets, found or not: `with(Need::CaCertificates)`; see [`Collector::with`].
+    pub fn with(&mut self, need: Need) -> &mut Self {
+        self.collector.with(need);
+        self
+    }
+
+    /// Meets every need that the programs' files tell of; see [`Collector::auto`].
+    pub fn auto(&mut self) -> &mut Self {
+        self.collector.auto();
+        self
+    }
+
+    /// Includes the libraries that objects say they load by themselves, from this priority on; see
+    /// [`Collector::dlopen`].
+    pub fn dlopen(&mut self, least: Priority) -> &mut Self {
+        self.collector.dlopen(least);
+        self
+    }
+
+    /// Adds a library that a program loads by itself, with its closure; see [`Collector::library`].
+    pub fn library(&mut self, name: impl Into<PathBuf>) -> &mut Self {
+        self.collector.library(name);
+        self
+    }
+
+    /// Leaves out libraries that whoever runs the image provides; see [`Collector::exclude`].
+    pub fn exclude(&mut self, pattern: impl Into<String>) -> &mut Self {
+        self.collector.exclude(pattern);
+        self
+    }
+
+    /// Copies the regular file `source` of this machine to `path` in the image. A path that ends in `/` is a directory,
+    /// in which the file keeps its name.
+    ///
+    /// An ELF file or one with any x bit gets mode 0755, others 0644. It comes alone: give a program by
+    /// [`binary`](Self::binary) and a library by [`library`](Self::library) to have what they need as well. What a need
+    /// would put at the same path gives way to it.
+    ///
+    /// ```no_run
+    /// let mut builder = scratchpack::Image::builder();
+    /// builder.binary("target/server").file("server.toml", "/etc/").directory("/var/lib/server", 0o700);
+    /// # Ok::<(), scratchpack::Error>(())
+    /// ```
+    pub fn file(&mut self, source: impl Into<PathBuf>, path: impl Into<PathBuf>) -> &mut Self {
+        self.given.push(Given::File { source: source.into(), at: path.into() });
+        self
+    }
+
+    /// Makes a symlink at `path` in the image. What lies below it goes where it leads: behind `symlink("usr/bin",
+    /// "/bin")`, a program at `/bin/sh` stands at `/usr/bin/sh`.
+    pub fn symlink(&mut self, target: impl Into<PathBuf>, path: impl Into<PathBuf>) -> &mut Self {
+        self.given.push(Given::Link { target: target.into(), at: path.into() });
+        self
+    }
+
+    /// Makes a directory at `path` in the image, with these permission bits; 0755 where there are none. Directories
+    /// above what the image holds need no mention.
+    pub fn directory(&mut self, path: impl Into<PathBuf>, mode: impl Into<Option<u32>>) -> &mut Self {
+        self.given.push(Given::Directory { at: path.into(), mode: mode.into() });
+        self
+    }
+
+    /// Keeps the capabilities that files of programs, and files of the caller, have of their own (capabilities(7)).
+    /// They are dropped by default, with a warning.
+    pub fn file_capabilities(&mut self, keep: bool) -> &mut Self {
+        self.keeps_capabilities = keep;
+        self
+    }
+
+    /// Keeps setuid and setgid bits of files. They are dropped by default, with a warning.
+    ///
+    /// All files of an image belong to root, so what such a file gains are root's rights, whoever owned it here.
+    pub fn keep_setuid(&mut self, keep: bool) -> &mut Self {
+        self.keeps_setuid = keep;
+        self
+    }
+
     /// What the container runs, instead of the first program alone (OCI image spec, config, `Entrypoint`).
     pub fn entrypoint<S: Into<String>>(&mut self, arguments: impl IntoIterator<Item = S>) -> &mut Self {
         self.entrypoint = Some(arguments.into_iter().map(Into::into).collect());
@@ -106,9 +192,10 @@ impl ImageBuilder {
         self
     }
 
-    /// Who the program runs as: `UID[:GID]` (OCI image spec, config, `User`). Numbers need no `/etc/passwd`.
-    pub fn user(&mut self, user: impl Into<String>) -> &mut Self {
-        self.user = Some(user.into());
+    /// Who the program runs as (OCI image spec, config, `User`): `user(65532, 65532)`, or `user(65532, None)` for the
+    /// group that `/etc/passwd` says, or else 0. Numbers need no `/etc/passwd`.
+    pub fn user(&mut self, user: u32, group: impl Into<Option<u32>>) -> &mut Self {
+        self.user = Some((user, group.into()));
         self
     }
 
@@ -169,17 +256,24 @@ impl ImageBuilder {
     /// of a program.
     pub fn build(&self) -> Result<Image> {
         let (runtime, mut names) = self.checked()?;
-        let collector = self.collector_in_image();
-        let closures = self.binaries.iter().map(|path| collector.collect(path)).collect::<Result<Vec<_>>>()?;
+        let given = given::extras(&self.given)?;
+        let closures = self.closures(&runtime)?;
         expect_complete(&closures, &self.binaries)?;
         let architecture = self.architecture(&closures)?;
-        let tree = Tree::of(&closures).map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
+        let tree = Tree::of(&closures, &given, self.keeps_setuid);
+        let mut tree = tree.map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
+        if self.keeps_capabilities {
+            tree.keep_capabilities(capabilities)?;
+        }
         let setting = Setting::of_image(&runtime.env, runtime.workdir.as_deref().map(Path::new));
-        let ignored = check::prove(&tree, &closures, &setting).map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
+        let proven = check::prove(&tree, &closures, &setting).map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
         let mut findings: Vec<Finding> = closures.iter().flat_map(|closure| closure.findings()).cloned().collect();
-        findings.extend(ignored);
-        findings.extend(closures.iter().flat_map(dropped_bits));
-        findings.extend(closures.iter().filter_map(dropped_capabilities));
+        findings.extend(self.unused_patterns(&closures, &proven.excluded));
+        findings.extend(proven.findings);
+        findings.extend(tree.entries().iter().filter_map(dropped_bits));
+        if !self.keeps_capabilities {
+            findings.extend(dropped_capabilities(&closures, &tree)?);
+        }
         if self.tags.is_empty() {
             match default_name(&closures[0]) {
                 Ok(name) => names.push(name),
@@ -201,8 +295,33 @@ impl ImageBuilder {
         Ok(Image { closures, tree, description, findings, threads })
     }
 
-    fn collector_in_image(&self) -> Collector {
+    /// The closures of the programs. Of what has one list in an image all programs that have some get the same.
+    fn closures(&self, runtime: &Runtime) -> Result<Vec<Closure>> {
+        let collector = self.collector_in_image(runtime, Vec::new());
+        let mut closures = self.binaries.iter().map(|path| collector.collect(path)).collect::<Result<Vec<_>>>()?;
+        let shared: BTreeSet<Need> = closures.iter().flat_map(listed_needs).cloned().collect();
+        let collector = self.collector_in_image(runtime, shared.iter().cloned().collect());
+        for (closure, path) in closures.iter_mut().zip(&self.binaries) {
+            let own: BTreeSet<&Need> = listed_needs(closure).collect();
+            if !own.is_empty() && !own.into_iter().eq(&shared) {
+                *closure = collector.collect(path)?;
+            }
+        }
+        Ok(closures)
+    }
+
+    /// Patterns of what to leave out that may be misspelt. `others`: what else was left out.
+    fn unused_patterns(&self, closures: &[Closure], others: &[OsString]) -> Vec<Finding> {
+        let names = closures.iter().flat_map(Closure::excluded).map(Excluded::name);
+        let names: Vec<&OsStr> = names.chain(others.iter().map(OsString::as_os_str)).collect();
+        let is_unused = |pattern: &&String| !names.iter().any(|name| excludes(pattern.as_bytes(), name));
+        self.collector.excluding().iter().filter(is_unused).map(|pattern| unused_exclude(pattern)).collect()
+    }
+
+    fn collector_in_image(&self, runtime: &Runtime, shared: Vec<Need>) -> Collector {
         let mut collector = self.collector.clone();
+        let provided = self.given.iter().map(Given::at).collect();
+        collector.in_image(ImageFacts { user: self.user, environment: runtime.env.clone(), provided, shared });
         if let Some(dir) = &self.workdir {
             collector.workdir(dir);
         }
@@ -223,6 +342,7 @@ impl ImageBuilder {
         }
         wrong.extend(self.compression.check().err());
         wrong.extend(self.runtime_problems());
+        wrong.extend(self.given.iter().filter_map(Given::problem));
         let names: Vec<Result<Reference, String>> = self.tags.iter().map(|tag| Reference::parse(tag)).collect();
         wrong.extend(names.iter().filter_map(|name| name.as_ref().err().cloned()));
         if !wrong.is_empty() {
@@ -253,9 +373,6 @@ impl ImageBuilder {
         if self.workdir.as_ref().is_some_and(|dir| !dir.starts_with('/')) {
             wrong.push("the working directory must be an absolute path".to_owned());
         }
-        if self.user.as_ref().is_some_and(|user| user.is_empty() || user.contains(char::is_whitespace)) {
-            wrong.push("the user must be UID[:GID]".to_owned());
-        }
         if self.stop_signal.as_ref().is_some_and(|signal| !is_signal(signal)) {
             wrong.push("the stop signal must be a name such as SIGINT, or a number".to_owned());
         }
@@ -270,7 +387,10 @@ impl ImageBuilder {
             entrypoint: Vec::new(),
             cmd: self.cmd.clone(),
             env: self.env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
-            user: self.user.clone(),
+            user: self.user.map(|(user, group)| match group {
+                Some(group) => format!("{user}:{group}"),
+                None => user.to_string(),
+            }),
             workdir: self.workdir.clone(),
             labels: self.labels.clone(),
             ports: self.ports.iter().map(|port| with_protocol(port)).collect(),
@@ -315,6 +435,11 @@ impl ImageBuilder {
 
 const PACK: &str = "pack";
 
+/// The needs of a program that are met and have one list in an image, whoever has them.
+fn listed_needs(closure: &Closure) -> impl Iterator<Item = &Need> {
+    closure.met().iter().filter(|need| matches!(need, Need::Gconv | Need::Charset(_) | Need::Locale(_)))
+}
+
 /// What the most demanding object needs. The names `v5` to `v8` sort as the versions do.
 fn variant(closures: &[Closure]) -> Option<&'static str> {
     closures.iter().flat_map(Closure::all).filter_map(|object| object.elf().arm_variant()).max()
@@ -343,21 +468,30 @@ fn default_name(closure: &Closure) -> Result<Reference, Finding> {
     })
 }
 
+fn unused_exclude(pattern: &str) -> Finding {
+    let pattern = printable(pattern);
+    let message =
+        format!("no program asks for a library of the name {pattern}, to leave it out; mend the pattern, or drop it");
+    Finding::warning("unused-exclude", message, pattern)
+}
+
 const SETUID_OR_SETGID: u32 = 0o6000;
 
-fn dropped_bits(closure: &Closure) -> Vec<Finding> {
-    let special = closure.all().filter(|object| object.file_source().stamp.mode & SETUID_OR_SETGID != 0);
-    special
-        .map(|object| {
-            let path = printable(object.path()).to_string();
-            let mode = object.file_source().stamp.mode & 0o7777;
-            Finding::warning(
-                "special-mode",
-                format!("{path} loses its setuid or setgid bit; it runs with the rights of the container's user"),
-                format_args!("mode {mode:04o}"),
-            )
-        })
-        .collect()
+fn dropped_bits(entry: &Entry) -> Option<Finding> {
+    let Content::File(source) = entry.content() else { return None };
+    let mode = source.stamp.mode & 0o7777;
+    (mode & SETUID_OR_SETGID & !entry.mode() != 0).then(|| {
+        let path = printable(entry.path());
+        Finding::warning(
+            "special-mode",
+            format!("{path} loses its setuid or setgid bit; it runs with the rights of the container's user"),
+            format_args!("mode {mode:04o}"),
+        )
+    })
+}
+
+fn capabilities(source: &Source) -> Result<Option<Vec<u8>>> {
+    Ok(SourceReader::open(source)?.capability_value())
 }
 
 /// Programs that share a library share what is to be said of it.
@@ -371,15 +505,28 @@ fn each_once(findings: Vec<Finding>) -> Vec<Finding> {
     unique
 }
 
-fn dropped_capabilities(closure: &Closure) -> Option<Finding> {
-    let path = printable(closure.program().path()).to_string();
-    closure.has_capabilities().then(|| {
-        Finding::warning(
-            "file-capabilities",
-            format!("{path} loses its file capabilities; give them to the container, as with docker run --cap-add"),
-            format_args!("security.capability of {path}"),
-        )
-    })
+fn dropped_capabilities(closures: &[Closure], tree: &Tree) -> Result<Vec<Finding>> {
+    let programs = closures.iter().filter(|closure| closure.has_capabilities());
+    let mut findings: Vec<Finding> = programs.map(|closure| without_capabilities(closure.program().path())).collect();
+    for entry in tree.entries().iter().filter(|entry| entry.is_given()) {
+        if let Content::File(source) = entry.content()
+            && capabilities(source)?.is_some()
+        {
+            findings.push(without_capabilities(entry.path()));
+        }
+    }
+    Ok(findings)
+}
+
+fn without_capabilities(path: &Path) -> Finding {
+    let path = printable(path);
+    Finding::warning(
+        "file-capabilities",
+        format!(
+            "{path} loses its file capabilities; keep them, or give them to the container, as with docker run --cap-add"
+        ),
+        format_args!("security.capability of {path}"),
+    )
 }
 
 /// `COPY hello /`
@@ -389,7 +536,10 @@ fn copy_line(closures: &[Closure]) -> String {
     if paths.iter().any(|path| path.parent() != Some(directory)) {
         return "COPY rootfs/ /".to_owned();
     }
-    let names: Vec<String> = paths.iter().filter_map(|path| Some(printable(path.file_name()?).to_string())).collect();
+    let mut names: Vec<String> =
+        paths.iter().filter_map(|path| Some(printable(path.file_name()?).to_string())).collect();
+    let mut seen = BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
     let slash = if directory == Path::new("/") { "" } else { "/" };
     format!("COPY {} {}{slash}", names.join(" "), printable(directory))
 }

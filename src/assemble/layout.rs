@@ -15,6 +15,8 @@ use crate::error::{Cause, Result};
 pub(crate) fn write(image: &Image, directory: &Path) -> Result<Written> {
     create_directory(directory)?;
     let _lock = Lock::on(directory)?;
+    image.expect_no_input(&directory.join("index.json"))?;
+    image.expect_no_input(&directory.join("oci-layout"))?;
     expect_layout_or_nothing(directory)?;
     let blobs = directory.join("blobs/sha256");
     create_directory(&directory.join("blobs"))?;

@@ -20,6 +20,12 @@ pub(crate) fn padding(size: u64) -> &'static [u8] {
 
 /// The header blocks of an entry of a layer: everything before its data.
 pub(crate) fn layer_header(entry: &Entry, mtime: u64) -> Vec<u8> {
+    let mut blocks = entry.capabilities().map(extended).unwrap_or_default();
+    blocks.extend(plain_header(entry, mtime));
+    blocks
+}
+
+fn plain_header(entry: &Entry, mtime: u64) -> Vec<u8> {
     let (kind, size, link) = match entry.content() {
         Content::Directory => (EntryType::Directory, 0, None),
         Content::Link(target) => (EntryType::Symlink, 0, Some(target.as_os_str().as_bytes())),
@@ -37,6 +43,29 @@ pub(crate) fn layer_header(entry: &Entry, mtime: u64) -> Vec<u8> {
     }
     set_name(&mut header, &name, &mut blocks);
     finish(header, blocks)
+}
+
+/// A member that says more of the next one: its capabilities, which no field of a header holds (pax(1), "Extended
+/// Header"; the name is star's, and every tool's).
+fn extended(capabilities: &[u8]) -> Vec<u8> {
+    let record = record(b"SCHILY.xattr.security.capability", capabilities);
+    let size = record.len() as u64;
+    let mut header = header(EntryType::XHeader, size, 0o644, 0);
+    fits(&mut header.as_old_mut().name, b"././@PaxHeader");
+    let mut blocks = finish(header, Vec::new());
+    blocks.extend_from_slice(&record);
+    blocks.extend_from_slice(padding(size));
+    blocks
+}
+
+/// `LENGTH KEY=VALUE\n`, in which the length counts its own digits.
+fn record(key: &[u8], value: &[u8]) -> Vec<u8> {
+    let rest = [b" ", key, b"=", value, b"\n"].concat();
+    let mut length = rest.len();
+    while length != rest.len() + length.to_string().len() {
+        length = rest.len() + length.to_string().len();
+    }
+    [length.to_string().as_bytes(), &rest].concat()
 }
 
 /// The header block of a plain file with a short name.
@@ -111,4 +140,19 @@ fn finish(mut header: Header, mut blocks: Vec<u8>) -> Vec<u8> {
     header.set_cksum();
     blocks.extend_from_slice(header.as_bytes());
     blocks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::record;
+
+    #[test]
+    fn the_length_of_a_record_counts_its_own_digits() {
+        for size in 0..2_000 {
+            let record = record(b"k", &vec![b'v'; size]);
+            let digits = record.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let length: usize = std::str::from_utf8(&record[..digits]).unwrap().parse().unwrap();
+            assert_eq!((length, record[digits]), (record.len(), b' '));
+        }
+    }
 }

@@ -5,13 +5,15 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, XattrFlags};
+use rustix::io::Errno;
 
 use super::Image;
-use super::publish::{DirectoryDraft, WRITE, sync_directory};
+use super::publish::{DirectoryDraft, WRITE};
 use super::source::SourceReader;
 use crate::collect::Source;
 use crate::error::{Cause, Result};
+use crate::root::CAPABILITY;
 use crate::tree::{Content, Entry};
 
 const BUFFER: usize = 1 << 20;
@@ -23,14 +25,14 @@ pub(crate) fn write(image: &Image, directory: &Path) -> Result<()> {
     for entry in image.entries() {
         writer.create(entry)?;
     }
-    writer.set_mode(&writer.root, 0o755)?;
-    // Writing into a directory changes its time, so directories are dated last, the deepest first.
+    // Writing into a directory changes its time, and may take more rights than it gives; so directories are finished
+    // last, the deepest first.
     let directories = image.entries().filter(|entry| matches!(entry.content(), Content::Directory));
-    let mut directories: Vec<PathBuf> = directories.map(|entry| writer.path(entry.path())).collect();
+    let mut directories: Vec<(PathBuf, u32)> =
+        directories.map(|entry| (writer.path(entry.path()), entry.mode())).collect();
     directories.sort_by(|a, b| b.cmp(a));
-    for directory in directories.iter().chain([&writer.root]) {
-        writer.set_time(directory)?;
-        sync_directory(directory).map_err(|error| Cause::Io(error).on(WRITE, directory))?;
+    for (directory, mode) in directories.iter().chain([&(writer.root.clone(), 0o755)]) {
+        writer.finish_directory(directory, *mode)?;
     }
     draft.publish()
 }
@@ -51,7 +53,7 @@ impl Writer {
         match entry.content() {
             Content::Directory => {
                 fs::create_dir(&path).map_err(failed)?;
-                self.set_mode(&path, entry.mode())
+                self.set_mode(&path, 0o755)
             }
             Content::Link(target) => {
                 symlink(target, &path).map_err(failed)?;
@@ -61,12 +63,12 @@ impl Writer {
             Content::Generated(bytes) => {
                 let mut file = self.new_file(&path)?;
                 file.write_all(bytes).map_err(failed)?;
-                self.finish(&file, &path, entry.mode())
+                self.finish(&file, &path, entry)
             }
             Content::File(source) => {
                 let mut file = self.new_file(&path)?;
                 copy(source, &mut file, &path)?;
-                self.finish(&file, &path, entry.mode())
+                self.finish(&file, &path, entry)
             }
         }
     }
@@ -76,10 +78,21 @@ impl Writer {
         file.map_err(|error| Cause::Io(error).on(WRITE, path))
     }
 
-    fn finish(&self, file: &File, path: &Path, mode: u32) -> Result<()> {
-        self.set_mode(path, mode)?;
+    fn finish(&self, file: &File, path: &Path, entry: &Entry) -> Result<()> {
+        self.set_mode(path, entry.mode())?;
+        if let Some(capabilities) = entry.capabilities() {
+            set_capabilities(file, capabilities).map_err(|cause| cause.on(WRITE, path))?;
+        }
         self.set_time(path)?;
         file.sync_all().map_err(|error| Cause::Io(error).on(WRITE, path))
+    }
+
+    /// Opened first: its own mode may forbid that.
+    fn finish_directory(&self, path: &Path, mode: u32) -> Result<()> {
+        let directory = File::open(path).map_err(|error| Cause::Io(error).on(WRITE, path))?;
+        self.set_mode(path, mode)?;
+        self.set_time(path)?;
+        directory.sync_all().map_err(|error| Cause::Io(error).on(WRITE, path))
     }
 
     /// Whatever the umask is.
@@ -94,6 +107,20 @@ impl Writer {
         rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|errno| Cause::Io(errno.into()).on(WRITE, path))
     }
+}
+
+/// Behind the last write, which takes them away (capabilities(7)).
+fn set_capabilities(file: &File, value: &[u8]) -> Result<(), Cause> {
+    rustix::fs::fsetxattr(file, CAPABILITY, value, XattrFlags::empty()).map_err(|errno| match errno {
+        Errno::PERM | Errno::ACCESS => Cause::Unsupported(
+            "its file capabilities can be set by root alone; write an archive or a layout instead, or do not keep them"
+                .into(),
+        ),
+        Errno::OPNOTSUPP => Cause::Unsupported(
+            "this file system holds no file capabilities; write to another, or write an archive or a layout".into(),
+        ),
+        errno => Cause::Io(errno.into()),
+    })
 }
 
 /// Copies just the bytes that the file had when it was analyzed, or fails.

@@ -30,6 +30,11 @@ impl<'s> SourceReader<'s> {
         }
     }
 
+    /// The capabilities that the file has of its own, as they are stored. A change of them is a change of the file.
+    pub(crate) fn capability_value(&self) -> Option<Vec<u8>> {
+        self.input.capability_value()
+    }
+
     /// Says whether all that was read is of one state of the file.
     pub(crate) fn finish(self) -> Result<()> {
         match self.input.is_unchanged() {

@@ -2,18 +2,23 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use rustix::io::Errno;
 
-use crate::collect::{Closure, FileTree, Opened, Parsed, Spot, World};
+use crate::analyze::ReadAt;
+use crate::collect::{Closure, FileTree, LoaderBuild, Opened, Parsed, SYSTEM_PRELOAD, Source, Spot, World};
+use crate::error::Cause;
 use crate::root::{
     Capabilities, Fault, FileId, MAX_LINKS, Walk, ends_as_directory, expect_possible, gains_rights, steps_to_walk,
 };
 use crate::tree::{Content, Tree};
+
+/// Bytes of a list of the caller's that a loader would read.
+const MAX_LIST: usize = 64 << 20;
 
 /// What stands at each path of an image; the root itself is no entry.
 pub(crate) type Nodes<'t> = HashMap<Cow<'t, OsStr>, Node<'t>>;
@@ -75,15 +80,21 @@ impl<'t> View<'t> {
         let objects = closures.iter().flat_map(Closure::all);
         let parsed: HashMap<FileId, Rc<Parsed>> =
             objects.map(|object| (object.file_source().stamp.id, Rc::new(Parsed::of_object(object)))).collect();
+        let lists = lists(closures);
         let mut nodes = Nodes::with_capacity(tree.entries().len());
         for entry in tree.entries() {
-            let file = |parsed, bytes| Node::File(FileNode { bytes, ..FileNode::new(entry.mode(), parsed) });
+            let capabilities = entry.capabilities().map(Capabilities::of);
+            let file =
+                |parsed, bytes| Node::File(FileNode { bytes, capabilities, ..FileNode::new(entry.mode(), parsed) });
             let node = match entry.content() {
                 Content::Directory => Node::Directory,
                 Content::Link(target) => Node::Link(Cow::Borrowed(target)),
                 Content::File(source) => match parsed.get(&source.stamp.id) {
                     Some(parsed) => file(parsed.clone(), None),
-                    None => Node::Special,
+                    None => match read(source, entry.path().file_name().is_some_and(|name| lists.contains(name))) {
+                        Some((parsed, bytes)) => file(Rc::new(parsed), bytes.map(Cow::Owned)),
+                        None => Node::Special,
+                    },
                 },
                 // The name that has the bytes comes first.
                 Content::HardLink(first) => nodes.get(first.as_os_str()).cloned().unwrap_or(Node::Special),
@@ -141,6 +152,33 @@ impl<'t> View<'t> {
         // In a directory that is there, no loader looks further when it meets this.
         if self.is_out_of_patience() { Err(Fault::Loop) } else { walk }
     }
+}
+
+/// The file names of what loaders read as lists.
+fn lists(closures: &[Closure]) -> HashSet<&OsStr> {
+    let own = closures.iter().filter_map(|closure| match &closure.loader()?.build {
+        LoaderBuild::Glibc(build) => build.cache.file_name(),
+        LoaderBuild::Musl(build) => build.path_file.file_name(),
+    });
+    own.chain(Path::new(SYSTEM_PRELOAD).file_name()).collect()
+}
+
+/// What a file says that is in no closure, and its bytes if it is a list. One that is not as it was is refused when it
+/// is written.
+fn read(source: &Source, is_list: bool) -> Option<(Parsed, Option<Vec<u8>>)> {
+    if !source.is_elf && !is_list {
+        let elf = Err(Cause::NotElf("it is not an ELF file".into()));
+        return Some((Parsed { stamp: source.stamp, machine: None, elf }, None));
+    }
+    let input = source.root.open(&source.real).ok().filter(|input| input.stamp == source.stamp)?;
+    let parsed = Parsed::read(&input.file, input.stamp.size, input.stamp);
+    let list = || {
+        let mut bytes = vec![0; usize::try_from(input.stamp.size).ok().filter(|&size| size <= MAX_LIST)?];
+        let filled = input.file.read_at(&mut bytes, 0).ok()?;
+        bytes.truncate(filled);
+        Some(bytes)
+    };
+    Some((parsed, is_list.then(list).flatten()))
 }
 
 /// Why there is no file, behind the path of it.

@@ -1,19 +1,21 @@
 //! The finished closure.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Collector;
+use super::extra::Extra;
 use super::files::{Opened, Spot, World};
 use super::loader::{Libc, LoaderBuild};
 use super::place::{Item, Layout};
-use super::process::{Loaded, Loading, Requested};
-use super::setting::Cpu;
+use super::process::{Asked, Loaded, Loading, Requested};
+use super::setting::{ByItself, Cpu, Library, Setting};
 use crate::analyze::{DependencyKind, Elf};
 use crate::error::Result;
 use crate::finding::Finding;
+use crate::need::{Excluded, Need, Requirement};
 use crate::root::{Root, Stamp};
 use crate::trace::{Attempt, Missing, Rule};
 
@@ -29,6 +31,10 @@ pub struct Closure {
     has_capabilities: bool,
     items: Vec<Item>,
     loader: Option<LoaderFacts>,
+    requirements: Vec<Requirement>,
+    excluded: Vec<Excluded>,
+    met: Vec<Need>,
+    extras: Vec<Extra>,
 }
 
 /// One object of a closure: the program, its interpreter, or a library.
@@ -47,8 +53,7 @@ pub struct Object {
 /// One entry of an object's dynamic section that names another object, and what it came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Which entry of the object it is; see [`Requested`].
-    entry: usize,
+    asked: Asked,
     name: OsString,
     kind: DependencyKind,
     rule: Rule,
@@ -60,6 +65,7 @@ pub struct Request {
 enum Answer {
     Object(Arc<Path>),
     Kernel,
+    Excluded,
     Missing,
 }
 
@@ -81,6 +87,10 @@ pub(crate) struct LoaderFacts {
     pub(crate) found_in_system: Vec<InSystem>,
     /// The kinds of CPU on which the program starts, and for which the closure is.
     pub(crate) cpus: Vec<Cpu>,
+    /// What it loads while it runs.
+    pub(crate) by_itself: Arc<ByItself>,
+    /// What whoever runs it provides.
+    pub(crate) exclude: Arc<[Vec<u8>]>,
 }
 
 /// A library that a loader finds in its cache or in a directory of the system.
@@ -102,6 +112,11 @@ pub(super) struct Parts {
     pub(super) has_capabilities: bool,
     pub(super) build: Option<LoaderBuild>,
     pub(super) cpus: Vec<Cpu>,
+    /// What its loader ran under.
+    pub(super) setting: Setting,
+    pub(super) requirements: Vec<Requirement>,
+    pub(super) met: Vec<Need>,
+    pub(super) extras: Vec<Extra>,
     /// The roots behind [`World::Root`] and [`World::Machine`].
     pub(super) root_of: [Arc<Root>; 2],
 }
@@ -149,6 +164,26 @@ impl Closure {
     /// What the caller should know.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
+    }
+
+    /// What the program was found to need beside libraries, whether or not the image has it.
+    pub fn requirements(&self) -> &[Requirement] {
+        &self.requirements
+    }
+
+    /// What was left out because the caller excluded it.
+    pub fn excluded(&self) -> &[Excluded] {
+        &self.excluded
+    }
+
+    /// The needs that the image meets, part by part.
+    pub(crate) fn met(&self) -> &[Need] {
+        &self.met
+    }
+
+    /// What must stand in the image to meet its needs.
+    pub(crate) fn extras(&self) -> &[Extra] {
+        &self.extras
     }
 
     /// The program or library at `path` in the image, as its loader opens it.
@@ -231,6 +266,12 @@ impl Object {
         self.found_by
     }
 
+    /// Whether no object of the closure names it in its dynamic section as something that it needs: the library is
+    /// loaded while the program runs, or audits it.
+    pub fn is_hidden(&self) -> bool {
+        matches!(self.found_by, Rule::Audit | Rule::Symbol | Rule::Note | Rule::Requested) && !self.needed_by.is_empty()
+    }
+
     /// What the file says about itself.
     pub fn elf(&self) -> &Elf {
         &self.elf
@@ -270,7 +311,7 @@ impl Request {
     pub fn path(&self) -> Option<&Path> {
         match &self.answer {
             Answer::Object(path) => Some(path),
-            Answer::Kernel | Answer::Missing => None,
+            Answer::Kernel | Answer::Excluded | Answer::Missing => None,
         }
     }
 
@@ -280,8 +321,13 @@ impl Request {
         &self.tried
     }
 
-    pub(crate) fn entry(&self) -> usize {
-        self.entry
+    pub(crate) fn asked(&self) -> Asked {
+        self.asked
+    }
+
+    /// Whether the caller excluded it, so that nothing was looked up: whoever runs the image provides it.
+    pub fn is_excluded(&self) -> bool {
+        self.answer == Answer::Excluded
     }
 
     /// Whether nothing was found for it.
@@ -299,10 +345,18 @@ impl Source {
 /// Makes the public closure of what the loader's rules gave.
 pub(super) fn assemble(parts: Parts) -> Closure {
     let numbers = numbers(&parts.loading);
-    let Parts { loading, layout, missing, findings, is_foreign, has_capabilities, build, cpus, root_of } = parts;
+    let Parts { loading, layout, missing, findings, is_foreign, has_capabilities, build, cpus, setting, .. } = parts;
+    let (root_of, requirements, met, extras) = (parts.root_of, parts.requirements, parts.met, parts.extras);
     let found_in_system = found_in_system(&loading, &layout.paths);
-    let loader = build.map(|build| LoaderFacts { build, found_in_system, cpus });
-    let audits = audits(&loading);
+    let loader = build.map(|build| LoaderFacts {
+        build,
+        found_in_system,
+        cpus,
+        by_itself: by_itself_in_image(&setting, &loading),
+        exclude: setting.exclude.clone(),
+    });
+    let hidden = hidden(&loading);
+    let excluded = excluded(&loading, &layout.paths);
     let paths: Vec<Arc<Path>> = layout.paths.into_iter().map(Arc::from).collect();
     let needed_by = needed_by(&loading, &paths);
     let not_found: HashSet<OsString> = loading.not_found.into_iter().map(|missing| missing.name).collect();
@@ -311,13 +365,14 @@ pub(super) fn assemble(parts: Parts) -> Closure {
         let requests = loaded.requests.into_iter().map(|request| Request {
             answer: match request.object {
                 Some(object) => Answer::Object(paths[object].clone()),
+                None if setting.excludes(&request.name) => Answer::Excluded,
                 None if not_found.contains(&request.name) => Answer::Missing,
                 None => Answer::Kernel,
             },
-            entry: request.entry,
+            asked: request.asked,
             name: request.name,
             kind: request.kind,
-            rule: if request.kind == DependencyKind::Audit { Rule::Audit } else { request.rule },
+            rule: hidden_rule(request.asked).unwrap_or(request.rule),
             tried: request.tried,
         });
         let Spot { world, path: opened } = loaded.place.spot;
@@ -332,7 +387,7 @@ pub(super) fn assemble(parts: Parts) -> Closure {
                 opened,
                 source: Source { root, real: walk.real, stamp: parsed.stamp, is_elf: true },
                 needed_by,
-                found_by: if audits.contains(&index) { Rule::Audit } else { loaded.rule },
+                found_by: hidden.get(&index).copied().unwrap_or(loaded.rule),
                 elf: loaded.elf,
             },
         ));
@@ -352,6 +407,10 @@ pub(super) fn assemble(parts: Parts) -> Closure {
         has_capabilities,
         items: layout.items.into_iter().map(numbered).collect(),
         loader,
+        requirements,
+        excluded,
+        met,
+        extras,
     }
 }
 
@@ -383,12 +442,47 @@ fn needed_by(loading: &Loading, paths: &[Arc<Path>]) -> Vec<Vec<Arc<Path>>> {
     needed_by.into_iter().map(|by| by.into_iter().map(|index| paths[index].clone()).collect()).collect()
 }
 
-/// The objects that are asked for as auditing objects only.
-fn audits(loading: &Loading) -> HashSet<usize> {
-    let (audits, others): (Vec<&Requested>, Vec<&Requested>) =
-        requests(loading).partition(|request| request.kind == DependencyKind::Audit);
-    let others: HashSet<usize> = others.iter().filter_map(|request| request.object).collect();
-    audits.iter().filter_map(|request| request.object).filter(|object| !others.contains(object)).collect()
+/// The objects that no dynamic section names as something that is needed, and what asks for them first.
+fn hidden(loading: &Loading) -> HashMap<usize, Rule> {
+    let mut hidden = HashMap::new();
+    for request in requests(loading) {
+        if let Some((object, rule)) = request.object.zip(hidden_rule(request.asked)) {
+            hidden.entry(object).or_insert(rule);
+        }
+    }
+    let named = requests(loading).filter(|request| hidden_rule(request.asked).is_none());
+    for object in named.filter_map(|request| request.object) {
+        hidden.remove(&object);
+    }
+    hidden
+}
+
+/// The rule behind what asks for an object, where that is no entry for something that is needed.
+fn hidden_rule(asked: Asked) -> Option<Rule> {
+    match asked {
+        Asked::Dependency(_) => None,
+        Asked::Audit(_) | Asked::Environment(_) => Some(Rule::Audit),
+        Asked::Symbol(_) => Some(Rule::Symbol),
+        Asked::Note(_) => Some(Rule::Note),
+        Asked::Caller(_) => Some(Rule::Requested),
+    }
+}
+
+fn excluded(loading: &Loading, paths: &[PathBuf]) -> Vec<Excluded> {
+    let mut excluded: BTreeMap<&OsStr, BTreeSet<usize>> = BTreeMap::new();
+    for (object, name) in &loading.excluded {
+        excluded.entry(name).or_default().insert(*object);
+    }
+    let paths = |objects: BTreeSet<usize>| objects.into_iter().map(|object| paths[object].clone()).collect();
+    excluded.into_iter().map(|(name, by)| Excluded { name: name.to_owned(), needed_by: paths(by) }).collect()
+}
+
+/// What the program loads while it runs, as it asks for it in the image.
+fn by_itself_in_image(setting: &Setting, loading: &Loading) -> Arc<ByItself> {
+    let libraries =
+        setting.by_itself.libraries.iter().map(|library| Library { place: None, ..library.clone() }).collect();
+    let without = loading.unloaded.iter().map(|unloaded| (unloaded.by, unloaded.asked)).collect();
+    Arc::new(ByItself { least: setting.by_itself.least, libraries, candidates: Vec::new(), without })
 }
 
 fn requests(loading: &Loading) -> impl Iterator<Item = &Requested> {

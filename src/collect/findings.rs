@@ -18,6 +18,10 @@ use crate::trace::Rule;
 const SYSTEM_DIRECTORIES: [&str; 9] =
     ["/lib", "/lib32", "/lib64", "/libx32", "/usr", "/opt", "/nix/store", "/gnu/store", "/emul"];
 
+pub(super) fn is_of_system(path: &Path) -> bool {
+    SYSTEM_DIRECTORIES.iter().any(|directory| path.starts_with(directory))
+}
+
 pub(super) fn of(loading: &Loading, layout: &Layout, build: Option<&LoaderBuild>) -> Vec<Finding> {
     let builtin = build.map(LoaderBuild::directories).unwrap_or_default();
     let build_paths = loading.objects.iter().skip(1).filter_map(|object| build_path(object, builtin));
@@ -88,6 +92,17 @@ pub(super) fn platform(program: &Path, starts_on: &[Cpu], all: &[Cpu]) -> Findin
     )
 }
 
+/// A program that loads no libraries, and the caller says that it does.
+pub(super) fn static_program(program: &Path, libraries: &[PathBuf]) -> Finding {
+    let names: Vec<String> = libraries.iter().map(|name| printable(name).to_string()).collect();
+    let program = printable(program).to_string();
+    Finding::warning(
+        "dlopen",
+        format!("{program} is static and loads no libraries, so that {} does not come with it", names.join(", ")),
+        &program,
+    )
+}
+
 /// What this machine loads into every process, and an image does not.
 pub(super) fn system_preload(names: &str) -> Finding {
     Finding::warning(
@@ -106,9 +121,7 @@ fn build_path(object: &Loaded, builtin: &[PathBuf]) -> Option<Finding> {
     if object.place.anchor != Anchor::Fixed {
         return None;
     }
-    let is_of_system = SYSTEM_DIRECTORIES.iter().any(|directory| path.starts_with(directory))
-        || builtin.iter().any(|directory| path.starts_with(directory));
-    if is_of_system {
+    if is_of_system(path) || builtin.iter().any(|directory| path.starts_with(directory)) {
         return None;
     }
     let shown = printable(path).to_string();
@@ -121,7 +134,7 @@ fn build_path(object: &Loaded, builtin: &[PathBuf]) -> Option<Finding> {
                 Rule::Rpath => "an RPATH",
                 Rule::Runpath => "a RUNPATH",
                 Rule::Interpreter => "the program's PT_INTERP",
-                Rule::Path => "a DT_NEEDED entry",
+                Rule::Path => "a DT_NEEDED entry, or the program itself,",
                 _ => "the system's list of libraries",
             },
             match object.rule {

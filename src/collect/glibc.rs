@@ -9,11 +9,12 @@ use std::rc::Rc;
 
 use super::cache::Cache;
 use super::expand::{Expander, Name, Owner};
+use super::hidden::{self, Brought, Opening};
 use super::loader::GlibcBuild;
 use super::merge::merge;
-use super::process::{INTERPRETER, Ignored, Loaded, Loading, NotFound, PROGRAM, Requested};
-use super::search::{FileTree, Found, Notes, Place, Prober, Variants};
-use super::setting::Setting;
+use super::process::{Asked, INTERPRETER, Ignored, Loaded, Loading, NotFound, PROGRAM, Requested};
+use super::search::{Ended, FileTree, Found, Notes, Place, Prober, Variants};
+use super::setting::{Library, Setting};
 use super::versions;
 use crate::analyze::{DependencyKind, Machine, glibc};
 use crate::root::FileId;
@@ -34,8 +35,8 @@ pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpret
     let namespaces: Vec<_> =
         auditing.iter().map(|_| Process::namespace(start, program.clone(), interpreter.clone())).collect();
     let mut loading = Process::of_program(start, program, interpreter).run();
-    for ((entry, name, asked_by), namespace) in auditing.into_iter().zip(namespaces) {
-        let audit = namespace.run_audit(entry, &name);
+    for ((asked, name, asked_by), namespace) in auditing.into_iter().zip(namespaces) {
+        let audit = namespace.run_audit(asked, &name);
         match audit.not_found.is_empty() {
             true => merge(&mut loading, audit),
             // The loader says so, and goes on without.
@@ -49,15 +50,16 @@ pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpret
 const NAMESPACES: usize = 15;
 
 /// The auditing objects of a process: those that the program names, then those of its environment.
-fn auditing_objects(setting: &Setting, program: &Loaded) -> Vec<(usize, OsString, &'static str)> {
-    let first = program.elf.dependencies().len();
+fn auditing_objects(setting: &Setting, program: &Loaded) -> Vec<(Asked, OsString, &'static str)> {
     if setting.is_secure {
         // They would have to be setuid themselves.
         return Vec::new();
     }
-    let own = program.elf.audit().map(|name| (name.to_owned(), "its DT_AUDIT or DT_DEPAUDIT"));
-    let environment = setting.audit.iter().map(|name| (name.clone(), "LD_AUDIT"));
-    own.chain(environment).enumerate().map(|(number, (name, asked_by))| (first + number, name, asked_by)).collect()
+    let own = program.elf.audit().enumerate();
+    let own = own.map(|(number, name)| (Asked::Audit(number), name.to_owned(), "its DT_AUDIT or DT_DEPAUDIT"));
+    let environment = setting.audit.iter().enumerate();
+    let environment = environment.map(|(number, name)| (Asked::Environment(number), name.clone(), "LD_AUDIT"));
+    own.chain(environment).collect()
 }
 
 /// One namespace of a process.
@@ -138,16 +140,17 @@ impl<'t, T: FileTree> Process<'t, T> {
         let setting = self.start.setting;
         setting.preload.iter().for_each(|name| self.preload(name));
         self.load_dependencies();
-        self.finish()
+        let brought = hidden::load(&mut self);
+        self.finish(&brought)
     }
 
     /// Asks for an auditing object as the program would (`load_audit_module` in glibc).
-    fn run_audit(mut self, entry: usize, name: &OsStr) -> Loading {
-        if let Some(target) = self.request(PROGRAM, entry, DependencyKind::Audit, name) {
+    fn run_audit(mut self, asked: Asked, name: &OsStr) -> Loading {
+        if let Some(target) = self.request(PROGRAM, asked, DependencyKind::Audit, name) {
             self.append(target);
         }
         self.load_dependencies();
-        self.finish()
+        self.finish(&[])
     }
 
     /// `LD_PRELOAD`: what cannot be loaded is passed over.
@@ -155,7 +158,7 @@ impl<'t, T: FileTree> Process<'t, T> {
         let name = self.name(PROGRAM, name);
         match self.resolve(PROGRAM, &name) {
             Resolution::Opened { object, .. } | Resolution::Loaded(object) => self.append(object),
-            Resolution::Kernel => {}
+            Resolution::Kernel | Resolution::Excluded => {}
             Resolution::NotFound { tried, note } => {
                 let missing =
                     NotFound { name: name.text.clone(), version: None, needed_by: vec![PROGRAM], tried, note };
@@ -179,7 +182,7 @@ impl<'t, T: FileTree> Process<'t, T> {
     fn process_entries(&mut self, object: usize, mut at: usize) {
         let elf = self.loading.objects[object].elf.clone();
         for (entry, dependency) in elf.dependencies().iter().enumerate() {
-            let target = self.request(object, entry, dependency.kind(), dependency.name());
+            let target = self.request(object, Asked::Dependency(entry), dependency.kind(), dependency.name());
             match (target, dependency.kind()) {
                 (Some(target), DependencyKind::Needed) => self.append(target),
                 (Some(target), _) => self.insert_before(&mut at, target),
@@ -214,12 +217,16 @@ impl<'t, T: FileTree> Process<'t, T> {
     }
 
     /// What answers to one entry of `object`'s dynamic section.
-    fn request(&mut self, object: usize, entry: usize, kind: DependencyKind, name: &OsStr) -> Option<usize> {
+    fn request(&mut self, object: usize, asked: Asked, kind: DependencyKind, name: &OsStr) -> Option<usize> {
         let name = self.name(object, name);
         let (rule, target, opened, tried) = match self.resolve(object, &name) {
             Resolution::Kernel => (Rule::Loaded, None, None, Vec::new()),
             Resolution::Loaded(target) => (Rule::Loaded, Some(target), None, Vec::new()),
             Resolution::Opened { rule, object, path, tried } => (rule, Some(object), Some(path), tried),
+            Resolution::Excluded => {
+                self.loading.excluded.push((object, name.text.clone()));
+                (Rule::Loaded, None, None, Vec::new())
+            }
             // A missing DT_AUXILIARY is no error.
             Resolution::NotFound { .. } if kind == DependencyKind::Auxiliary && !name.is_forbidden => return None,
             Resolution::NotFound { tried, note } => {
@@ -229,7 +236,7 @@ impl<'t, T: FileTree> Process<'t, T> {
                 (Rule::Default, None, None, Vec::new())
             }
         };
-        let requested = Requested { entry, name: name.text, kind, rule, object: target, opened, tried };
+        let requested = Requested { asked, name: name.text, kind, rule, object: target, opened, tried };
         self.loading.objects[object].requests.push(requested);
         target
     }
@@ -237,6 +244,9 @@ impl<'t, T: FileTree> Process<'t, T> {
     fn resolve(&mut self, object: usize, name: &Name) -> Resolution {
         if let Some(&known) = self.names.get(&name.text) {
             return Resolution::Loaded(known);
+        }
+        if self.start.setting.excludes(&name.text) {
+            return Resolution::Excluded;
         }
         if name.text == glibc::vdso(self.machine) {
             return Resolution::Kernel;
@@ -255,6 +265,18 @@ impl<'t, T: FileTree> Process<'t, T> {
         match found {
             Some(found) => self.take(object, &name.text, found, tried),
             None => Resolution::NotFound { note: self.why_not_found(object, name), tried },
+        }
+    }
+
+    /// The same where the caller says where the file is.
+    fn resolve_at(&mut self, place: Place, name: &Name) -> Resolution {
+        if self.start.setting.excludes(&name.text) {
+            return Resolution::Excluded;
+        }
+        let mut tried = Vec::new();
+        match self.prober.try_path(place, Rule::LibraryPath, &mut tried) {
+            Ended::Found(found) => self.take(PROGRAM, &name.text, found, tried),
+            Ended::GoOn | Ended::Stop => Resolution::NotFound { tried, note: None },
         }
     }
 
@@ -290,16 +312,58 @@ impl<'t, T: FileTree> Process<'t, T> {
         index
     }
 
-    fn finish(mut self) -> Loading {
+    fn finish(mut self, brought: &[Brought]) -> Loading {
         // In the namespace of an auditing object the program is only who asked for it.
         let members: Vec<usize> = match self.order.first() {
             Some(&PROGRAM) => (PROGRAM..self.loading.objects.len()).collect(),
             _ => (INTERPRETER..self.loading.objects.len()).collect(),
         };
         let problems = versions::problems(&self.loading, &members, self.start.build);
-        problems.into_iter().for_each(|(object, problem)| self.loading.note_missing(object, problem));
+        hidden::give_up(&mut self.loading, brought, problems);
         self.loading.order = self.order;
         self.loading
+    }
+}
+
+impl<T: FileTree> hidden::Process for Process<'_, T> {
+    fn setting(&self) -> &Setting {
+        self.start.setting
+    }
+
+    fn loading(&mut self) -> &mut Loading {
+        &mut self.loading
+    }
+
+    fn dlopen(&mut self, caller: usize, library: &Library) -> Opening {
+        let name = self.name(caller, &library.name);
+        let resolution = match &library.place {
+            Some(place) => self.resolve_at(place.clone(), &name),
+            None => self.resolve(caller, &name),
+        };
+        let (rule, object, opened, tried) = match resolution {
+            Resolution::Kernel => (Rule::Loaded, None, None, Vec::new()),
+            Resolution::Loaded(object) => (Rule::Loaded, Some(object), None, Vec::new()),
+            Resolution::Opened { rule, object, path, tried } => (rule, Some(object), Some(path), tried),
+            Resolution::Excluded => return Opening::Excluded,
+            Resolution::NotFound { tried, note } => return Opening::NotFound { tried, note },
+        };
+        object.into_iter().for_each(|object| self.append(object));
+        Opening::Loaded { rule, object, opened, tried }
+    }
+
+    fn load_dependencies(&mut self) {
+        Process::load_dependencies(self);
+    }
+
+    fn finds(&mut self, name: &OsStr) -> Option<Found> {
+        if self.names.contains_key(name) {
+            return None;
+        }
+        let lists = self.lists_before_cache(PROGRAM);
+        match self.search(PROGRAM, &lists, name, &self.variants, &mut Vec::new()) {
+            Ended::Found(found) => Some(found),
+            Ended::GoOn | Ended::Stop => None,
+        }
     }
 }
 
@@ -315,6 +379,8 @@ fn hwcaps_subdirectory(level: &str) -> String {
 enum Resolution {
     /// The kernel provides it.
     Kernel,
+    /// Whoever runs the image provides it.
+    Excluded,
     /// It is there already.
     Loaded(usize),
     Opened {

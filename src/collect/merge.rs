@@ -29,13 +29,24 @@ pub(super) fn merge(into: &mut Loading, other: Loading) {
     into.order.extend(new);
     let relative = other.relative.into_iter();
     let relative = relative.map(|element| RelativeElement { owner: numbers[element.owner], ..element });
-    let relative: Vec<RelativeElement> = relative.filter(|element| !into.relative.contains(element)).collect();
-    into.relative.extend(relative);
+    add_new(&mut into.relative, relative);
     for missing in other.not_found {
         let needed_by = missing.needed_by.clone();
         needed_by.into_iter().for_each(|index| into.note_missing(numbers[index], missing.clone()));
     }
+    let excluded = other.excluded.into_iter().map(|(object, name)| (numbers[object], name));
+    add_new(&mut into.excluded, excluded);
+    add_new(&mut into.unloaded, other.unloaded.into_iter());
+    add_new(&mut into.loadable, other.loadable.into_iter());
     into.uses_platform |= other.uses_platform;
+}
+
+fn add_new<T: PartialEq>(known: &mut Vec<T>, others: impl Iterator<Item = T>) {
+    for other in others {
+        if !known.contains(&other) {
+            known.push(other);
+        }
+    }
 }
 
 /// The same with the numbers of its new surroundings.
@@ -66,7 +77,7 @@ fn join(known: &mut Loaded, again: Loaded) {
         }
     }
     for request in requests {
-        let is_same = |known: &Requested| (known.entry, known.object) == (request.entry, request.object);
+        let is_same = |known: &Requested| (known.asked, known.object) == (request.asked, request.object);
         if !known.requests.iter().any(is_same) {
             known.requests.push(request);
         }

@@ -10,9 +10,10 @@ use rustix::io::Errno;
 
 use super::expand::RELATIVE_NAME;
 use super::files::{Files, Opened, Spot};
-use super::process::{INTERPRETER, Ignored, Loaded, Loading, NotFound, PROGRAM, RelativeElement, Requested};
+use super::hidden::{self, Opening};
+use super::process::{Asked, INTERPRETER, Ignored, Loaded, Loading, NotFound, PROGRAM, RelativeElement, Requested};
 use super::search::{Anchor, FileTree, Found, Notes, Place};
-use super::setting::Setting;
+use super::setting::{Library, Setting};
 use crate::analyze::{DependencyKind, Machine};
 use crate::root::{Fault, FileId, PATH_MAX};
 use crate::trace::{Attempt, Refusal, Rule, Why};
@@ -108,9 +109,11 @@ pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpret
         short_names: HashMap::new(),
         files: HashMap::from([(interpreter.opened.parsed.stamp.id, INTERPRETER)]),
         run_paths: HashMap::new(),
+        done: 0,
         loading: Loading { objects: vec![program, interpreter], order: vec![PROGRAM], ..Loading::default() },
     };
     process.run();
+    hidden::load(&mut process);
     process.loading
 }
 
@@ -125,6 +128,8 @@ struct Process<'t, T> {
     files: HashMap<FileId, usize>,
     /// RPATH or RUNPATH of an object, expanded.
     run_paths: HashMap<usize, Rc<[Place]>>,
+    /// Objects in load order that have asked for what they need.
+    done: usize,
     loading: Loading,
 }
 
@@ -146,14 +151,19 @@ impl<T: FileTree> Process<'_, T> {
     fn run(&mut self) {
         let setting = self.start.setting;
         setting.preload.iter().for_each(|name| self.preload(name));
-        let mut at = 0;
+        self.load_dependencies();
+    }
+
+    fn load_dependencies(&mut self) {
+        let mut at = self.done;
         while let Some(&object) = self.loading.order.get(at) {
             let elf = self.loading.objects[object].elf.clone();
             let dependencies = elf.dependencies().iter().enumerate();
             let needed = dependencies.filter(|(_, dependency)| dependency.kind() == DependencyKind::Needed);
-            needed.for_each(|(entry, dependency)| self.request(object, entry, dependency.name()));
+            needed.for_each(|(entry, dependency)| self.request(object, Asked::Dependency(entry), dependency.name()));
             at += 1;
         }
+        self.done = at;
     }
 
     /// `LD_PRELOAD`: what cannot be loaded is passed over.
@@ -175,8 +185,11 @@ impl<T: FileTree> Process<'_, T> {
         }
     }
 
-    fn request(&mut self, object: usize, entry: usize, name: &OsStr) {
+    fn request(&mut self, object: usize, asked: Asked, name: &OsStr) {
         let mut tried = Vec::new();
+        if self.known(name).is_none() && self.start.setting.excludes(name) {
+            return self.loading.excluded.push((object, name.to_owned()));
+        }
         let (rule, target, opened) = match self.known(name) {
             Some(known) => (Rule::Loaded, Some(known), None),
             None => match self.find(object, name, &mut tried) {
@@ -191,7 +204,7 @@ impl<T: FileTree> Process<'_, T> {
             },
         };
         let kind = DependencyKind::Needed;
-        let requested = Requested { entry, name: name.to_owned(), kind, rule, object: target, opened, tried };
+        let requested = Requested { asked, name: name.to_owned(), kind, rule, object: target, opened, tried };
         self.loading.objects[object].requests.push(requested);
     }
 
@@ -213,10 +226,7 @@ impl<T: FileTree> Process<'_, T> {
     fn find(&mut self, object: usize, name: &OsStr, tried: &mut Vec<Attempt>) -> Option<Found> {
         if is_path(name) {
             let place = self.start.setting.absolute(name).map(Place::fixed)?;
-            return match self.try_place(place, Rule::Path, tried) {
-                Ended::Found(found) => Some(found),
-                Ended::GoOn | Ended::Stop => None,
-            };
+            return self.try_place(place, Rule::Path, tried).found();
         }
         for (rule, places) in self.lists(object) {
             for place in places.iter() {
@@ -311,6 +321,56 @@ impl<T: FileTree> Process<'_, T> {
         self.loading.objects.push(Loaded::library(name.to_owned(), found, elf, object));
         self.loading.order.push(index);
         Some(index)
+    }
+}
+
+impl<T: FileTree> hidden::Process for Process<'_, T> {
+    fn setting(&self) -> &Setting {
+        self.start.setting
+    }
+
+    fn loading(&mut self) -> &mut Loading {
+        &mut self.loading
+    }
+
+    /// Whoever calls dlopen, musl searches in the program's name (`dlopen` in musl).
+    fn dlopen(&mut self, _: usize, library: &Library) -> Opening {
+        let mut tried = Vec::new();
+        if let Some(known) = self.known(&library.name) {
+            return Opening::Loaded { rule: Rule::Loaded, object: Some(known), opened: None, tried };
+        }
+        if self.start.setting.excludes(&library.name) {
+            return Opening::Excluded;
+        }
+        let found = match &library.place {
+            Some(place) => self.try_place(place.clone(), Rule::LibraryPath, &mut tried).found(),
+            None => self.find(PROGRAM, &library.name, &mut tried),
+        };
+        match found {
+            Some(found) => {
+                let (rule, path) = (found.rule, found.place.spot.path.clone());
+                let object = self.take(PROGRAM, &library.name, found);
+                Opening::Loaded { rule, object, opened: Some(path), tried }
+            }
+            None => Opening::NotFound { tried, note: None },
+        }
+    }
+
+    fn load_dependencies(&mut self) {
+        Process::load_dependencies(self);
+    }
+
+    fn finds(&mut self, name: &OsStr) -> Option<Found> {
+        if self.known(name).is_some() { None } else { self.find(PROGRAM, name, &mut Vec::new()) }
+    }
+}
+
+impl Ended {
+    fn found(self) -> Option<Found> {
+        match self {
+            Ended::Found(found) => Some(found),
+            Ended::GoOn | Ended::Stop => None,
+        }
     }
 }
 

@@ -42,11 +42,27 @@ pub(crate) struct Loaded {
     pub(crate) runpath: OnceCell<Rc<[Place]>>,
 }
 
-/// One entry of an object's dynamic section, and what became of it.
+/// What makes an object ask for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Asked {
+    /// An entry of its dynamic section, by its number among those that name dependencies.
+    Dependency(usize),
+    /// An auditing object that it names.
+    Audit(usize),
+    /// An auditing object that the environment of the program names.
+    Environment(usize),
+    /// Symbols that it imports: its C library loads the library of this number.
+    Symbol(usize),
+    /// An entry of its dlopen notes.
+    Note(usize),
+    /// The caller says that the program loads it.
+    Caller(usize),
+}
+
+/// One request for another object, and what became of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Requested {
-    /// Which of the object's entries it is: first those that name dependencies, then those that name auditing objects.
-    pub(crate) entry: usize,
+    pub(crate) asked: Asked,
     pub(crate) name: OsString,
     pub(crate) kind: DependencyKind,
     pub(crate) rule: Rule,
@@ -95,6 +111,17 @@ pub(crate) struct Ignored {
     pub(crate) not_found: Vec<NotFound>,
 }
 
+/// A library that an object loads by itself, and that cannot be loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unloaded {
+    /// The file of the object.
+    pub(crate) by: FileId,
+    pub(crate) asked: Asked,
+    pub(crate) name: OsString,
+    /// Whether it is there, but not all that it needs.
+    pub(crate) is_incomplete: bool,
+}
+
 /// A search path element that means the working directory of the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RelativeElement {
@@ -115,6 +142,12 @@ pub(crate) struct Loading {
     pub(crate) missing: HashMap<(OsString, Option<OsString>), usize>,
     pub(crate) relative: Vec<RelativeElement>,
     pub(crate) ignored: Vec<Ignored>,
+    /// What was not looked up because the caller excluded it: who asked, and the name.
+    pub(crate) excluded: Vec<(usize, OsString)>,
+    /// Libraries that an object loads by itself, that it gets on without, and that cannot be loaded.
+    pub(crate) unloaded: Vec<Unloaded>,
+    /// Names among the program's constants that it could load by itself, and how many bytes each file has.
+    pub(crate) loadable: Vec<(OsString, u64)>,
     /// Whether a string was used that depends on the CPU.
     pub(crate) uses_platform: bool,
 }

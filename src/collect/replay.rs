@@ -10,7 +10,7 @@ use super::files::{Parsed, Spot, World};
 use super::findings;
 use super::load;
 use super::loader::LoaderBuild;
-use super::process::{Loaded, Loading, PROGRAM};
+use super::process::{Asked, Loaded, Loading, PROGRAM, Unloaded};
 use super::search::{FileTree, Found, Place};
 use super::setting::Setting;
 use crate::error::Cause;
@@ -36,6 +36,10 @@ pub(crate) struct Replay {
     pub(crate) missing: Vec<Missing>,
     /// What it would go without, and say so.
     pub(crate) ignored: Vec<Finding>,
+    /// What of that which is loaded while the program runs could not be.
+    pub(crate) unloaded: Vec<Unloaded>,
+    /// What was not looked up because whoever runs the tree provides it.
+    pub(crate) excluded: Vec<OsString>,
     /// Whether a string was used that depends on the CPU.
     pub(crate) uses_platform: bool,
 }
@@ -43,7 +47,7 @@ pub(crate) struct Replay {
 /// What the tree's loader would load for one entry of an object's dynamic section.
 pub(crate) struct Answered {
     pub(crate) by: FileId,
-    pub(crate) entry: usize,
+    pub(crate) asked: Asked,
     pub(crate) name: OsString,
     pub(crate) path: PathBuf,
     pub(crate) id: FileId,
@@ -59,6 +63,8 @@ pub(crate) fn replay<T: FileTree>(start: &ReplayStart<'_, T>) -> Replay {
         missing: loading.not_found.iter().map(|missing| missing.told(&objects[PROGRAM].name, objects, path)).collect(),
         ignored: loading.ignored.iter().map(|ignored| findings::ignored_object(ignored, start.program)).collect(),
         uses_platform: loading.uses_platform,
+        unloaded: loading.unloaded,
+        excluded: loading.excluded.into_iter().map(|(_, name)| name).collect(),
     }
 }
 
@@ -68,7 +74,7 @@ fn answers(objects: &[Loaded]) -> Vec<Answered> {
         let answered = object.requests.iter().filter_map(|request| Some((request, &objects[request.object?])));
         let answers = answered.map(|(request, target)| Answered {
             by,
-            entry: request.entry,
+            asked: request.asked,
             name: request.name.clone(),
             path: target.place.spot.path.clone(),
             id: target.opened.parsed.stamp.id,

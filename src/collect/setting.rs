@@ -1,11 +1,16 @@
 //! What a process starts with besides its files: its environment, its working directory, its rights and its CPU.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
+use super::glob;
+use super::process::Asked;
 use super::search::Place;
+use crate::analyze::Priority;
+use crate::root::FileId;
 
 /// What a loader takes from a process (ld.so(8)).
 #[derive(Clone, Debug, Default)]
@@ -23,6 +28,44 @@ pub(crate) struct Setting {
     /// Whether the program gains rights by being run: `AT_SECURE` (getauxval(3)).
     pub(crate) is_secure: bool,
     pub(crate) cpu: Cpu,
+    pub(crate) by_itself: Arc<ByItself>,
+    /// Patterns for names that are not looked up.
+    pub(crate) exclude: Arc<[Vec<u8>]>,
+}
+
+/// What a program loads by name while it runs, as far as anyone knows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ByItself {
+    /// The least priority of the dlopen notes that count. `None` where only what it starts with matters.
+    pub(crate) least: Option<Priority>,
+    /// What the caller says that it loads.
+    pub(crate) libraries: Vec<Library>,
+    /// Names that it might load, of which it is asked whether they would be found.
+    pub(crate) candidates: Vec<OsString>,
+    /// What it gets on without, by the file that asks.
+    pub(crate) without: Vec<(FileId, Asked)>,
+}
+
+/// A library that is loaded by name.
+#[derive(Clone, Debug)]
+pub(crate) struct Library {
+    /// As the program would ask for it.
+    pub(crate) name: OsString,
+    /// Where it is, if no search of the program's loader finds it.
+    pub(crate) place: Option<Place>,
+    /// Whether it is an error if it cannot be loaded.
+    pub(crate) is_required: bool,
+}
+
+impl Library {
+    pub(crate) fn of_name(name: &OsStr) -> Library {
+        Library { name: name.to_owned(), place: None, is_required: true }
+    }
+
+    /// One that the program gets on without.
+    pub(crate) fn optional(name: &OsStr) -> Library {
+        Library { is_required: false, ..Library::of_name(name) }
+    }
 }
 
 /// What a loader makes of the CPU.
@@ -53,9 +96,19 @@ impl Setting {
         Setting { environment_path, preload, audit, is_secure: true, ..self.clone() }
     }
 
+    /// Whether a name is not to be looked up.
+    pub(crate) fn excludes(&self, name: &OsStr) -> bool {
+        self.exclude.iter().any(|pattern| excludes(pattern, name))
+    }
+
     /// The same in a file tree where `/etc/ld.so.preload` holds `list`.
     pub(crate) fn with_system_preload(&self, list: &[u8]) -> Setting {
         Setting { preload: self.preload.iter().cloned().chain(preloaded(list)).collect(), ..self.clone() }
+    }
+
+    /// The same for a program that loads this while it runs, and to which others provide that.
+    pub(crate) fn with(&self, by_itself: Arc<ByItself>, exclude: Arc<[Vec<u8>]>) -> Setting {
+        Setting { by_itself, exclude, ..self.clone() }
     }
 
     /// The same on a CPU of this kind.
@@ -70,6 +123,13 @@ impl Setting {
             false => self.working_directory.as_deref().map(|directory| in_directory(directory, path)),
         }
     }
+}
+
+/// Whether a pattern is for a name: one with a slash is for the whole of it, another for its file name.
+pub(crate) fn excludes(pattern: &[u8], name: &OsStr) -> bool {
+    let whole = name.as_bytes();
+    let file = whole.rsplit(|&byte| byte == b'/').next().unwrap_or(whole);
+    glob::matches(pattern, if pattern.contains(&b'/') { whole } else { file })
 }
 
 fn in_directory(directory: &Path, path: &OsStr) -> PathBuf {

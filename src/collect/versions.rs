@@ -50,7 +50,8 @@ fn names_of<'l>(loading: &'l Loading, members: &[usize]) -> HashMap<&'l OsStr, u
 fn unmet(loading: &Loading, provider: Option<usize>, need: &VersionNeed) -> Option<NotFound> {
     let Some(provider) = provider else {
         // What was not found has no versions to look at.
-        let is_missing = loading.not_found.iter().any(|missing| missing.name == need.file());
+        let is_missing = loading.not_found.iter().any(|missing| missing.name == need.file())
+            || loading.excluded.iter().any(|(_, name)| name == need.file());
         return (!is_missing).then(|| not_found(need, "but nothing loads that file; link the program anew".to_owned()));
     };
     let provider = &loading.objects[provider];

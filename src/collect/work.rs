@@ -1,5 +1,7 @@
 //! One run of a collector: from a program's path to its closure.
 
+mod needs;
+
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,13 +11,17 @@ use super::closure::{self, Closure};
 use super::files::{Files, Opened, Spot, World};
 use super::loader::{GlibcBuild, Libc, LoaderBuild, LoaderText};
 use super::musl::PathFile;
+use super::named::Constants;
 use super::place::{self, ProgramPlace};
 use super::process::{Loaded, Loading, NotFound, PROGRAM};
+use super::requirements;
 use super::runs::Runs;
 use super::search::{Anchor, Found, Place};
-use super::setting::{Cpu, SYSTEM_PRELOAD, Setting, preloaded};
+use super::setting::{ByItself, Cpu, Library, SYSTEM_PRELOAD, Setting, preloaded};
+use super::told::Told;
+use super::wanted::{Met, Wanted};
 use super::{findings, load, refusal_of};
-use crate::analyze::{Machine, glibc};
+use crate::analyze::{Machine, Priority, glibc};
 use crate::error::Cause;
 use crate::finding::Finding;
 use crate::root::{Fault, Root};
@@ -36,6 +42,12 @@ pub(super) struct Work<'a> {
     pub(super) install: Option<&'a Path>,
     pub(super) working_directory: Option<&'a Path>,
     pub(super) hwcaps: Option<&'a str>,
+    pub(super) wanted: Wanted<'a>,
+    /// The least priority of dlopen notes that count.
+    pub(super) least: Priority,
+    /// Names, or paths on this machine, of libraries that the program loads by itself.
+    pub(super) libraries: &'a [PathBuf],
+    pub(super) exclude: Arc<[Vec<u8>]>,
 }
 
 impl Work<'_> {
@@ -48,7 +60,7 @@ impl Work<'_> {
         let gains_rights = capabilities.is_some_and(|capabilities| capabilities.grant_rights);
         let run = match program.elf.interpreter().map(OsStr::to_owned) {
             Some(interpreter) => self.run(&files, program, interpreter, gains_rights)?,
-            None => Run::without_loader(program),
+            None => self.static_run(&files, program)?,
         };
         self.finish(&files, &name, Run { has_capabilities: capabilities.is_some(), ..run })
     }
@@ -109,30 +121,44 @@ impl Work<'_> {
             Ok(opened) => Found::plain(place, Rule::Interpreter, opened),
             Err(refusal) => return Ok(self.without_interpreter(program, place, refusal)),
         };
-        let text = files.input(&found.place.spot).map_err(Fault::into_cause)?;
-        let text = LoaderText::read(&text.file, text.stamp.size)?;
-        let machine = program.elf.machine();
-        let Some(build) = text.build(&found.place.spot.path, machine, |path| PathFile::read(files, path)) else {
-            return Err(Cause::Unsupported(format!(
-                "its interpreter {} is the loader of neither glibc nor musl",
-                printable(&interpreter)
-            )));
-        };
+        let build = loader_at(files, &found.place.spot, program.elf.machine())?;
         // An interpreter that could not be read was refused before.
         let elf = found.opened.parsed.elf.as_ref().map_or_else(|_| program.elf.clone(), Arc::clone);
         let interpreter = Loaded::new(interpreter, found, elf, Vec::new());
+        let gains_rights = gains_rights || program.opened.parsed.stamp.gains_rights();
+        self.run_of(files, build, program, interpreter, gains_rights)
+    }
+
+    /// Runs the loader until what it loads meets its own needs.
+    fn run_of<'f>(
+        &self,
+        files: &'f Files<'f>,
+        build: LoaderBuild,
+        program: Loaded,
+        interpreter: Loaded,
+        gains_rights: bool,
+    ) -> Result<Run, Cause> {
+        let machine = program.elf.machine();
         let cache = match &build {
             LoaderBuild::Glibc(build) => self.cache(files, build, machine),
             LoaderBuild::Musl(_) => None,
         };
-        let setting = self.setting(gains_rights || program.opened.parsed.stamp.gains_rights());
         let levels = self.levels(machine)?;
-        let runs = Runs::all(&setting, machine, levels, |setting| {
-            load(files, &build, cache.as_ref(), setting, program.clone(), interpreter.clone())
-        });
-        let no_cache = cache.as_ref().and_then(Cache::as_unbuilt);
-        let no_cache = no_cache.and_then(|cache| findings::no_cache(&runs.loading, cache));
-        Ok(Run { build: Some(build), no_cache, ..Run::of(runs) })
+        let constants = self.constants(files, &program);
+        let mut setting = self.setting(gains_rights, self.named_libraries(files, &program)?, &constants);
+        loop {
+            let runs = Runs::all(&setting, machine, levels, |setting| {
+                load(files, &build, cache.as_ref(), setting, program.clone(), interpreter.clone())
+            });
+            let (told, met) = self.meet(files, &runs.loading, Some(&build), &constants)?;
+            let more = self.libraries_of(&met, &runs.loading, &setting);
+            if more.is_empty() {
+                let no_cache = cache.as_ref().and_then(Cache::as_unbuilt);
+                let no_cache = no_cache.and_then(|cache| findings::no_cache(&runs.loading, cache));
+                return Ok(Run { build: Some(build), no_cache, told, met, setting, ..Run::of(runs) });
+            }
+            Arc::make_mut(&mut setting.by_itself).libraries.extend(more);
+        }
     }
 
     /// The loader's cache. A sysroot may come without one, as packages leave it; this machine itself is as it is.
@@ -146,8 +172,12 @@ impl Work<'_> {
         }
     }
 
-    fn setting(&self, is_secure: bool) -> Setting {
+    fn setting(&self, is_secure: bool, libraries: Vec<Library>, constants: &Constants) -> Setting {
+        let candidates = constants.libraries.iter().cloned().collect();
+        let least = Some(self.least);
         Setting {
+            by_itself: Arc::new(ByItself { least, libraries, candidates, without: Vec::new() }),
+            exclude: self.exclude.clone(),
             library_path: self.library_path.as_slice().into(),
             working_directory: self.working_directory.map(Path::to_owned),
             is_secure,
@@ -212,7 +242,7 @@ impl Work<'_> {
     }
 
     fn finish(&self, files: &Files<'_>, name: &OsStr, run: Run) -> Result<Closure, Cause> {
-        let Run { loading, build, cpus, platforms, no_cache, has_capabilities } = run;
+        let Run { loading, build, cpus, platforms, no_cache, has_capabilities, told, met, setting } = run;
         let program = ProgramPlace { name, install: self.install };
         let builtin = build.as_ref().and_then(|build| build.directories().first().cloned());
         let builtin = builtin.unwrap_or_else(|| PathBuf::from("/lib"));
@@ -222,6 +252,16 @@ impl Work<'_> {
             findings.push(findings::platform(&layout.paths[PROGRAM], &cpus, &platforms));
         }
         findings.extend(no_cache);
+        if build.is_none() && loading.not_found.is_empty() && !self.libraries.is_empty() {
+            findings.push(findings::static_program(&layout.paths[PROGRAM], self.libraries));
+        }
+        let around = Arc::new(self.around(&loading, build.as_ref()));
+        let candidates = setting.by_itself.candidates.as_slice();
+        let process = requirements::Process { loading: &loading, paths: &layout.paths, around: &around, candidates };
+        let requirements = process.requirements(&told, &met, &self.wanted);
+        findings.extend(process.findings(&told, &met, &self.wanted, self.least));
+        let needs_met = met.supplies.iter().map(|(need, _)| need.clone()).collect();
+        let extras = met.supplies.into_iter().flat_map(|(_, supply)| supply.extras).collect();
         findings.extend(build.as_ref().and_then(|build| self.system_preload(files, build.libc())));
         let told = |missing: &NotFound| missing.told(name, &loading.objects, |object| layout.paths[object].clone());
         let missing: Vec<Missing> = loading.not_found.iter().map(told).collect();
@@ -238,6 +278,10 @@ impl Work<'_> {
             is_foreign,
             build,
             cpus,
+            setting,
+            requirements,
+            met: needs_met,
+            extras,
             root_of: [self.root.clone(), self.machine.clone()],
         }))
     }
@@ -253,6 +297,17 @@ impl Work<'_> {
     }
 }
 
+/// What the loader at `spot` is built to do.
+fn loader_at(files: &Files<'_>, spot: &Spot, machine: Machine) -> Result<LoaderBuild, Cause> {
+    let input = files.input(spot).map_err(Fault::into_cause)?;
+    let text = LoaderText::read(&input.file, input.stamp.size)?;
+    let build = text.build(&spot.path, machine, |path| PathFile::read(files, path));
+    build.ok_or_else(|| {
+        let interpreter = printable(&spot.path);
+        Cause::Unsupported(format!("its interpreter {interpreter} is the loader of neither glibc nor musl"))
+    })
+}
+
 /// What a loader made of a program, and the loader's own facts.
 struct Run {
     loading: Loading,
@@ -261,12 +316,25 @@ struct Run {
     platforms: Vec<Cpu>,
     no_cache: Option<Finding>,
     has_capabilities: bool,
+    told: Vec<Told>,
+    met: Met,
+    setting: Setting,
 }
 
 impl Run {
     fn of(runs: Runs) -> Run {
         let Runs { loading, cpus, platforms } = runs;
-        Run { loading, build: None, cpus, platforms, no_cache: None, has_capabilities: false }
+        Run {
+            loading,
+            build: None,
+            cpus,
+            platforms,
+            no_cache: None,
+            has_capabilities: false,
+            told: Vec::new(),
+            met: Met::default(),
+            setting: Setting::default(),
+        }
     }
 
     fn without_loader(program: Loaded) -> Run {

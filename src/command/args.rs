@@ -4,8 +4,11 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, ValueEnum};
-use scratchpack::{Collector, Compression};
+use scratchpack::{Collector, Compression, Need, Priority};
+
+use super::pairs::{self, Directory, Identity, Pair};
 
 /// Packs an ELF executable and only what it needs into a FROM scratch image, without running it.
 #[derive(Parser)]
@@ -40,6 +43,25 @@ pub(crate) struct Search {
     /// A directory to search for libraries, as LD_LIBRARY_PATH does; may be repeated.
     #[arg(long, value_name = "DIR", help_heading = "What goes in")]
     library_path: Vec<PathBuf>,
+    /// A library that the program loads by itself (dlopen), with all that it needs: a name, which is searched for as the
+    /// program's loader would, or a path on this machine; may be repeated.
+    #[arg(long, value_name = "NAME|PATH", help_heading = "What goes in")]
+    library: Vec<PathBuf>,
+    /// Include what a program may open at run time: users, nsswitch, services, ca-certificates, time-zones, locales,
+    /// locale:NAME, gconv, gconv:NAME, tmp, openssl, terminfo, terminfo:NAME; may be repeated.
+    #[arg(long, value_name = "NEED", help_heading = "What goes in")]
+    with: Vec<Need>,
+    /// Include all of these that the program's files tell of.
+    #[arg(long, help_heading = "What goes in")]
+    pub(crate) auto: bool,
+    /// Which of the libraries to include that files say they load by themselves (`.note.dlopen`): required,
+    /// recommended and above (the default), or suggested and above.
+    #[arg(long, value_name = "PRIORITY", help_heading = "What goes in")]
+    dlopen: Option<Dlopen>,
+    /// Leave out libraries of this name, such as libcuda.so.1 or 'libnvidia-*', and what only they need, because
+    /// whoever runs the image provides them; may be repeated.
+    #[arg(long, value_name = "GLOB", help_heading = "What goes in")]
+    exclude: Vec<String>,
     /// The program's path in the image (one BINARY).
     #[arg(long, value_name = "PATH", help_heading = "What goes in")]
     install: Option<PathBuf>,
@@ -53,12 +75,33 @@ pub(crate) struct Search {
 
 impl Search {
     pub(crate) fn collector(&self) -> Collector {
+        let mut collector = self.collector_without_needs();
+        for need in &self.with {
+            collector.with(need.clone());
+        }
+        if self.auto {
+            collector.auto();
+        }
+        collector
+    }
+
+    /// The same search for a program alone.
+    pub(crate) fn collector_without_needs(&self) -> Collector {
         let mut collector = Collector::new();
         if let Some(dir) = &self.sysroot {
             collector.sysroot(dir);
         }
         for dir in &self.library_path {
             collector.library_path(dir);
+        }
+        for name in &self.library {
+            collector.library(name);
+        }
+        if let Some(least) = self.dlopen {
+            collector.dlopen(least.into());
+        }
+        for pattern in &self.exclude {
+            collector.exclude(pattern);
         }
         if let Some(path) = &self.install {
             collector.install(path);
@@ -91,6 +134,23 @@ pub(crate) struct Build {
     #[command(flatten)]
     pub(crate) search: Search,
 
+    /// Copy the file SRC of this machine to DST in the image; a DST that ends in `/` is a directory. May be repeated. A
+    /// program or library comes alone this way: give it as BINARY or --library to have what it needs as well.
+    #[arg(long, value_name = "SRC:DST", value_parser = paths(pairs::file), help_heading = "What goes in")]
+    pub(crate) file: Vec<Pair>,
+    /// Make a symlink at PATH in the image, such as busybox:/bin/sh; may be repeated.
+    #[arg(long, value_name = "TARGET:PATH", value_parser = paths(pairs::symlink), help_heading = "What goes in")]
+    pub(crate) symlink: Vec<Pair>,
+    /// Make a directory in the image, of mode 0755 or the octal one given, such as /tmp:1777; may be repeated.
+    #[arg(long = "dir", value_name = "PATH[:MODE]", value_parser = paths(pairs::directory), help_heading = "What goes in")]
+    pub(crate) directories: Vec<Directory>,
+    /// Keep the capabilities that programs and files have of their own (setcap), which are dropped otherwise.
+    #[arg(long, help_heading = "What goes in")]
+    pub(crate) file_capabilities: bool,
+    /// Keep setuid and setgid bits, which are dropped otherwise. Files of an image belong to root.
+    #[arg(long, help_heading = "What goes in")]
+    pub(crate) keep_setuid: bool,
+
     /// What the container runs, an argument at a time, instead of the first program.
     #[arg(long, value_name = "ARG", allow_hyphen_values = true, help_heading = "How it runs")]
     pub(crate) entrypoint: Vec<String>,
@@ -100,9 +160,9 @@ pub(crate) struct Build {
     /// A variable of the container's environment; may be repeated.
     #[arg(long, value_name = "K=V", value_parser = pair, help_heading = "How it runs")]
     pub(crate) env: Vec<(String, String)>,
-    /// Who the program runs as.
+    /// Who the program runs as, in numbers, such as 65532:65532.
     #[arg(long, value_name = "UID[:GID]", help_heading = "How it runs")]
-    pub(crate) user: Option<String>,
+    pub(crate) user: Option<Identity>,
     /// A label of the image; may be repeated.
     #[arg(long, value_name = "K=V", value_parser = pair, help_heading = "How it runs")]
     pub(crate) label: Vec<(String, String)>,
@@ -183,6 +243,24 @@ pub(crate) enum Kind {
     Layer,
 }
 
+/// Which declared libraries to include.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Dlopen {
+    Required,
+    Recommended,
+    Suggested,
+}
+
+impl From<Dlopen> for Priority {
+    fn from(least: Dlopen) -> Self {
+        match least {
+            Dlopen::Required => Priority::Required,
+            Dlopen::Recommended => Priority::Recommended,
+            Dlopen::Suggested => Priority::Suggested,
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ReportFormat {
     Text,
@@ -194,6 +272,13 @@ pub(crate) enum InspectFormat {
     Tree,
     List,
     Json,
+}
+
+/// Paths are bytes, so what holds one is as well.
+fn paths<T: Clone + Send + Sync + 'static>(
+    parse: fn(OsString) -> Result<T, String>,
+) -> impl TypedValueParser<Value = T> {
+    OsStringValueParser::new().try_map(parse)
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -1,6 +1,6 @@
 //! `scratchpack build`
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Failure;
 use super::args::{Build, Kind, ReportFormat};
 use super::output::{finding_reports, say_findings, text, write_json};
-use super::report::ClosureReport;
+use super::report::{ClosureReport, excluded_reports, need_reports, report_failure};
 
 pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     let kind = build.kind.unwrap_or_else(|| kind_of(&build.output));
@@ -23,11 +23,14 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     }
     let image = match builder(build)?.build() {
         Ok(image) => image,
-        Err(error) if build.format == ReportFormat::Json => return Err(report_failure(build, error)),
+        Err(error) if build.format == ReportFormat::Json => {
+            report_first(build)?;
+            return Err(error.into());
+        }
         Err(error) => return Err(error.into()),
     };
     if !build.quiet {
-        say_findings(image.findings());
+        say_findings(image.findings(), build.search.auto);
     }
     let warnings = image.findings().iter().filter(|finding| finding.level() == Level::Warning).count();
     if build.strict && warnings > 0 {
@@ -65,11 +68,12 @@ fn builder(build: &Build) -> Result<ImageBuilder, Failure> {
     for (name, value) in &build.label {
         builder.label(name, value);
     }
+    add_extras(build, &mut builder);
     for port in &build.expose {
         builder.expose(port);
     }
-    if let Some(user) = &build.user {
-        builder.user(user);
+    if let Some(identity) = build.user {
+        builder.user(identity.user, identity.group);
     }
     if let Some(dir) = &build.search.workdir {
         builder.workdir(dir);
@@ -84,6 +88,19 @@ fn builder(build: &Build) -> Result<ImageBuilder, Failure> {
         builder.entrypoint(build.entrypoint.clone());
     }
     Ok(builder)
+}
+
+fn add_extras(build: &Build, builder: &mut ImageBuilder) {
+    for file in &build.file {
+        builder.file(&file.from, &file.to);
+    }
+    for link in &build.symlink {
+        builder.symlink(&link.from, &link.to);
+    }
+    for directory in &build.directories {
+        builder.directory(&directory.path, directory.mode);
+    }
+    builder.file_capabilities(build.file_capabilities).keep_setuid(build.keep_setuid);
 }
 
 /// The convention of reproducible builds is the command's, not the library's (reproducible-builds.org).
@@ -127,14 +144,10 @@ fn kind_of(out: &Path) -> Kind {
 }
 
 /// What can be said of the first program all the same.
-fn report_failure(build: &Build, error: scratchpack::Error) -> Failure {
-    let closure = build.binaries.first().map(|binary| build.search.collector().collect(binary));
-    if let Some(Ok(closure)) = closure
-        && let Err(error) = write_json(&Report { closure: ClosureReport::of(&closure), ..Report::default() })
-    {
-        return error.into();
-    }
-    error.into()
+fn report_first(build: &Build) -> io::Result<()> {
+    build.binaries.first().map_or(Ok(()), |binary| {
+        report_failure(&build.search, binary, |closure| write_json(&Report { closure, ..Report::default() }))
+    })
 }
 
 #[derive(Default, Serialize)]
@@ -167,6 +180,8 @@ impl<'a> Report<'a> {
     fn of(image: &'a Image, written: Option<&'a Written>) -> Self {
         let mut closure = ClosureReport::of(image.closure());
         closure.findings = finding_reports(image.findings());
+        closure.needs = need_reports(image.closures());
+        closure.excluded = excluded_reports(image.closures());
         Report {
             closure,
             names: image.names().collect(),

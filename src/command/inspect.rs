@@ -5,17 +5,20 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use scratchpack::{Closure, Elf, Object, Request};
+use scratchpack::{Closure, Object, Request};
 
 use super::Failure;
 use super::args::{Inspect, InspectFormat};
 use super::output::{say, say_findings, shown, write_json};
-use super::report::ClosureReport;
+use super::report::{ClosureReport, report_failure};
 
 pub(crate) fn run(inspect: &Inspect) -> Result<(), Failure> {
     let closure = match inspect.search.collector().collect(&inspect.binary) {
         Ok(closure) => closure,
-        Err(error) if inspect.format == InspectFormat::Json => return Err(report_failure(&inspect.binary, error)),
+        Err(error) if inspect.format == InspectFormat::Json => {
+            report_failure(&inspect.search, &inspect.binary, |report| write_json(&report))?;
+            return Err(error.into());
+        }
         Err(error) => return Err(error.into()),
     };
     match inspect.format {
@@ -24,20 +27,10 @@ pub(crate) fn run(inspect: &Inspect) -> Result<(), Failure> {
         InspectFormat::Json => write_json(&ClosureReport::of(&closure))?,
     }
     if inspect.format != InspectFormat::Json {
-        say_findings(closure.findings());
+        say_findings(closure.findings(), inspect.search.auto);
     }
     closure.missing().iter().for_each(|missing| say(&format!("error: {missing}")));
     if closure.missing().is_empty() { Ok(()) } else { Err(Failure::Said) }
-}
-
-/// A file that is ELF has a report, also where nothing can be made of it.
-fn report_failure(binary: &Path, error: scratchpack::Error) -> Failure {
-    if let Ok(elf) = Elf::read(binary)
-        && let Err(error) = write_json(&ClosureReport::of_failure(binary, &elf))
-    {
-        return error.into();
-    }
-    error.into()
 }
 
 fn write_list(closure: &Closure) -> io::Result<()> {
@@ -88,6 +81,9 @@ impl<'a, W: Write> Tree<'a, W> {
             Some(object) => self.object(indent, is_last, request.name(), object),
             None if request.is_missing() => {
                 self.line(indent, is_last, &format!("{}  not found", shown(request.name())))
+            }
+            None if request.is_excluded() => {
+                self.line(indent, is_last, &format!("{}  excluded", shown(request.name())))
             }
             None => self.line(indent, is_last, &format!("{}  provided by the kernel", shown(request.name()))),
         }

@@ -1,11 +1,12 @@
 //! What goes to standard error, and names as JSON has them.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
 
-use scratchpack::{Finding, Level, printable};
+use scratchpack::{Finding, Level, Need, printable};
 use serde::Serialize;
 
 /// Says something on standard error. Nobody may be listening.
@@ -13,16 +14,38 @@ pub(crate) fn say(message: &str) {
     let _ = writeln!(std::io::stderr(), "scratchpack: {message}");
 }
 
-/// Each warning has a message of its own; all notes share one.
-pub(crate) fn say_findings(findings: &[Finding]) {
+/// Each warning has a message of its own; all notes share one. With `is_auto` the needs among them are those that
+/// could not be met.
+pub(crate) fn say_findings(findings: &[Finding], is_auto: bool) {
     for finding in findings.iter().filter(|finding| finding.level() == Level::Warning) {
         say(&finding.to_string());
     }
-    let notes: Vec<&str> =
-        findings.iter().filter(|finding| finding.level() == Level::Note).map(Finding::message).collect();
-    if !notes.is_empty() {
-        say(&format!("note: {}", notes.join("; ")));
+    if let Some(notes) = notes(findings, is_auto) {
+        say(&format!("note: {notes}"));
     }
+}
+
+/// Needs first, each once however many programs have it; what is left stands behind.
+fn notes(findings: &[Finding], is_auto: bool) -> Option<String> {
+    let notes = findings.iter().filter(|finding| finding.level() == Level::Note);
+    let (mut needs, others): (Vec<&Finding>, Vec<&Finding>) = notes.partition(|finding| is_need(finding));
+    let mut said = HashSet::new();
+    needs.retain(|finding| said.insert(finding.code()));
+    let remedy = if is_auto { "" } else { ". --with NAME includes one, --auto all of them" };
+    let needs = (!needs.is_empty())
+        .then(|| format!("it runs, but may differ where it uses what the image lacks: {}{remedy}", joined(&needs)));
+    let others = (!others.is_empty()).then(|| joined(&others));
+    let all: Vec<String> = needs.into_iter().chain(others).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+/// Whether its code is the name of a need.
+fn is_need(finding: &Finding) -> bool {
+    finding.code().parse::<Need>().is_ok()
+}
+
+fn joined(findings: &[&Finding]) -> String {
+    findings.iter().map(|finding| finding.message()).collect::<Vec<_>>().join("; ")
 }
 
 /// Bytes that are not UTF-8 as `\xNN`, a backslash as `\\`: every name has a text of its own.

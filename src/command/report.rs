@@ -1,10 +1,14 @@
 //! What is known of a closure, as JSON.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
 use std::path::Path;
 
-use scratchpack::{Attempt, Closure, Elf, Missing, Object, Rule};
+use scratchpack::{Attempt, Closure, Clue, Elf, Evidence, Missing, Need, Object};
 use serde::Serialize;
 
+use super::args::Search;
 use super::output::{FindingReport, finding_reports, text};
 
 #[derive(Default, Serialize)]
@@ -17,7 +21,35 @@ pub(super) struct ClosureReport<'a> {
     isa_level: Option<&'static str>,
     objects: Vec<ObjectReport>,
     missing: Vec<MissingReport>,
+    pub(super) needs: Vec<NeedReport>,
+    pub(super) excluded: Vec<ExcludedReport>,
     pub(super) findings: Vec<FindingReport<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct NeedReport {
+    need: String,
+    evidence: Vec<EvidenceReport>,
+    bytes: u64,
+    included: bool,
+}
+
+#[derive(Default, PartialEq, Eq, Serialize)]
+struct EvidenceReport {
+    object: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    symbol: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    /// The feature that a `.note.dlopen` names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct ExcludedReport {
+    name: String,
+    needed_by: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -60,14 +92,29 @@ impl<'a> ClosureReport<'a> {
             isa_level: closure.isa_level(),
             objects: closure.objects().iter().map(ObjectReport::of).collect(),
             missing: closure.missing().iter().map(MissingReport::of).collect(),
+            needs: need_reports([closure]),
+            excluded: excluded_reports([closure]),
             findings: finding_reports(closure.findings()),
         }
     }
 }
 
+/// Reports what can be said of a program all the same: of an ELF file, also where nothing can be made of it.
+pub(super) fn report_failure(
+    search: &Search,
+    binary: &Path,
+    write: impl FnOnce(ClosureReport<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    // A need that nothing meets says nothing against the rest.
+    match search.collector().collect(binary).or_else(|_| search.collector_without_needs().collect(binary)) {
+        Ok(closure) => write(ClosureReport::of(&closure)),
+        Err(_) => Elf::read(binary).map_or(Ok(()), |elf| write(ClosureReport::of_failure(binary, &elf))),
+    }
+}
+
 impl ClosureReport<'_> {
     /// What a file says of itself, where no closure was made of it.
-    pub(super) fn of_failure(binary: &Path, elf: &Elf) -> Self {
+    fn of_failure(binary: &Path, elf: &Elf) -> Self {
         let name = Path::new("/").join(binary.file_name().unwrap_or_default());
         ClosureReport {
             binary: text(&name),
@@ -77,7 +124,60 @@ impl ClosureReport<'_> {
             isa_level: elf.isa_level(),
             objects: Vec::new(),
             missing: Vec::new(),
+            needs: Vec::new(),
+            excluded: Vec::new(),
             findings: Vec::new(),
+        }
+    }
+}
+
+/// The needs of these programs, each once.
+pub(super) fn need_reports<'c>(closures: impl IntoIterator<Item = &'c Closure>) -> Vec<NeedReport> {
+    let mut needs: BTreeMap<&Need, NeedReport> = BTreeMap::new();
+    for requirement in closures.into_iter().flat_map(Closure::requirements) {
+        let report = needs.entry(requirement.need()).or_insert_with(|| NeedReport::of(requirement.need()));
+        // What meets it is there once, whoever needs it.
+        report.bytes = report.bytes.max(requirement.bytes());
+        report.included |= requirement.is_included();
+        requirement.evidence().iter().map(EvidenceReport::of).for_each(|evidence| report.add(evidence));
+    }
+    needs.into_values().collect()
+}
+
+/// What was excluded of these programs, each name once.
+pub(super) fn excluded_reports<'c>(closures: impl IntoIterator<Item = &'c Closure>) -> Vec<ExcludedReport> {
+    let mut names: BTreeMap<&OsStr, Vec<String>> = BTreeMap::new();
+    for excluded in closures.into_iter().flat_map(Closure::excluded) {
+        let needed_by = names.entry(excluded.name()).or_default();
+        for path in excluded.needed_by().iter().map(text) {
+            if !needed_by.contains(&path) {
+                needed_by.push(path);
+            }
+        }
+    }
+    names.into_iter().map(|(name, needed_by)| ExcludedReport { name: text(name), needed_by }).collect()
+}
+
+impl NeedReport {
+    fn of(need: &Need) -> Self {
+        NeedReport { need: text(&need.to_string()), evidence: Vec::new(), bytes: 0, included: false }
+    }
+
+    fn add(&mut self, evidence: EvidenceReport) {
+        if !self.evidence.contains(&evidence) {
+            self.evidence.push(evidence);
+        }
+    }
+}
+
+impl EvidenceReport {
+    fn of(evidence: &Evidence) -> Self {
+        let clue = Some(text(evidence.clue().as_os_str()));
+        let report = EvidenceReport { object: text(evidence.object()), ..EvidenceReport::default() };
+        match evidence.clue() {
+            Clue::Symbol(_) => EvidenceReport { symbol: clue, ..report },
+            Clue::Note(_) => EvidenceReport { note: clue, ..report },
+            _ => EvidenceReport { text: clue, ..report },
         }
     }
 }
@@ -92,7 +192,7 @@ impl ObjectReport {
             size: object.size(),
             needed_by: object.needed_by().map(text).collect(),
             found_by: object.found_by().code(),
-            hidden: matches!(object.found_by(), Rule::Requested | Rule::Audit),
+            hidden: object.is_hidden(),
         }
     }
 }

@@ -5,10 +5,14 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::{Content, Entry, Rank};
+use super::{Content, Entry, Rank, Say, Settled};
 use crate::analyze::Machine;
-use crate::collect::{Closure, InSystem, Item, Listed, LoaderBuild, LoaderFacts, MUSL_BUILTIN, Object, write_ld_cache};
+use crate::collect::{
+    Closure, Extra, ExtraContent, InSystem, Item, Listed, LoaderBuild, LoaderFacts, MUSL_BUILTIN, Object, Origin,
+    write_ld_cache,
+};
 use crate::error::Cause;
+use crate::need::Need;
 use crate::root::{FileId, MAX_LINKS, steps_to_walk};
 use crate::text::printable;
 use crate::trace::Rule;
@@ -23,10 +27,14 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn of(closures: &[Closure]) -> Draft {
+    pub(super) fn of(closures: &[Closure], given: &[Extra]) -> Draft {
         let mut draft = Draft::default();
+        let (links, others): (Vec<&Extra>, Vec<&Extra>) =
+            extras(closures, given).into_iter().partition(|extra| matches!(extra.content, ExtraContent::Link(_)));
         closures.iter().for_each(|closure| draft.add_links(closure));
+        links.into_iter().for_each(|extra| draft.add_extra_link(extra));
         closures.iter().for_each(|closure| draft.add_rest(closure));
+        others.into_iter().for_each(|extra| draft.insert(extra_entry(extra)));
         draft.add_loader_files(closures);
         draft
     }
@@ -40,11 +48,18 @@ impl Draft {
         }
     }
 
+    /// Links on the way to objects stand at real paths; one that is given may lie behind another.
+    fn add_extra_link(&mut self, extra: &Extra) {
+        let mut entry = extra_entry(extra);
+        entry.path = self.resolve_parent(&entry.path);
+        self.insert_link(entry);
+    }
+
     fn insert_link(&mut self, entry: Entry) {
-        match self.links.get(entry.path.as_os_str()) {
-            Some(known) if !known.is_same(&entry) => self.conflict(&known.clone(), &entry),
-            Some(_) => {}
-            None => {
+        match self.links.get(entry.path.as_os_str()).map(|known| (known.settle(&entry), known)) {
+            Some((Settled::Conflict, known)) => self.conflict(&known.clone(), &entry),
+            Some((Settled::Known, _)) => {}
+            Some((Settled::New, _)) | None => {
                 self.links.insert(entry.path.clone().into_os_string(), entry);
             }
         }
@@ -61,7 +76,7 @@ impl Draft {
                     let rank = if *object == 0 { Rank::Program } else { Rank::Library };
                     let object = closure.object(*object);
                     let content = Content::File(object.file_source().clone());
-                    self.insert(Entry::new(at, content, reason(object), rank));
+                    self.insert(Entry::new(at, content, reason(closure, object), rank));
                 }
                 Item::Link { .. } => {}
             }
@@ -124,18 +139,18 @@ impl Draft {
         if entry.path == Path::new("/") {
             return;
         }
-        match self.links.get(entry.path.as_os_str()) {
-            Some(link) => self.conflict(&link.clone(), &entry),
+        match self.links.get(entry.path.as_os_str()).map(|link| (link.settle(&entry), link)) {
+            Some((Settled::Known, _)) => {}
+            Some((_, link)) => self.conflict(&link.clone(), &entry),
             None => self.insert_resolved(entry),
         }
     }
 
     fn insert_resolved(&mut self, entry: Entry) {
-        match self.entries.get(entry.path.as_os_str()) {
-            Some(known) if !known.is_same(&entry) => self.conflict(&known.clone(), &entry),
-            // A program that is a library of another one stays a program.
-            Some(known) if known.rank >= entry.rank => {}
-            _ => {
+        match self.entries.get(entry.path.as_os_str()).map(|known| (known.settle(&entry), known)) {
+            Some((Settled::Conflict, known)) => self.conflict(&known.clone(), &entry),
+            Some((Settled::Known, _)) => {}
+            Some((Settled::New, _)) | None => {
                 self.entries.insert(entry.path.clone().into_os_string(), entry);
             }
         }
@@ -143,12 +158,13 @@ impl Draft {
 
     fn conflict(&mut self, known: &Entry, new: &Entry) {
         self.conflicts.insert(format!(
-            "two different things would stand at {}: {} ({}), and {} ({}); install the program elsewhere, or rename one",
+            "two different things would stand at {}: {} ({}), and {} ({}); {}",
             printable(&new.path),
             known.in_words(),
             known.reason,
             new.in_words(),
             new.reason,
+            remedy(known, new),
         ));
     }
 
@@ -196,7 +212,7 @@ impl Draft {
     }
 
     /// The entries in the order of a layer, or all conflicts at once.
-    pub(super) fn finish(mut self) -> Result<Vec<Entry>, Cause> {
+    pub(super) fn finish(mut self, keeps_setuid: bool) -> Result<Vec<Entry>, Cause> {
         for mut link in self.links.values().cloned().collect::<Vec<_>>() {
             link.path = self.resolve_parent(&link.path);
             self.insert_resolved(link);
@@ -206,25 +222,83 @@ impl Draft {
             return Err(Cause::Conflict(self.conflicts.into_iter().collect()));
         }
         let mut entries: Vec<Entry> = self.entries.into_values().collect();
+        if keeps_setuid {
+            entries.iter_mut().for_each(|entry| entry.mode |= entry.content.special_bits());
+        }
         join_hard_links(&mut entries);
         entries.sort_by_key(|entry| entry.rank);
         Ok(entries)
     }
 
     fn add_parents(&mut self) {
-        let mut parents: BTreeSet<OsString> = BTreeSet::new();
+        // Each with something that is below it.
+        let mut parents: BTreeMap<OsString, OsString> = BTreeMap::new();
         for entry in self.entries.values() {
             for parent in entry.path.ancestors().skip(1) {
                 // Whatever is above a directory that is known was added with it.
-                if !parents.insert(parent.as_os_str().to_owned()) {
+                if parents.insert(parent.as_os_str().to_owned(), entry.path.clone().into_os_string()).is_some() {
                     break;
                 }
             }
         }
-        for parent in parents {
-            let reason = "holds what is in it".to_owned();
-            self.insert(Entry::new(Path::new(&parent), Content::Directory, reason, Rank::Frame));
+        for (parent, below) in parents {
+            match self.entries.get(&parent).map(|known| &known.content) {
+                Some(Content::Directory) => {}
+                Some(_) => self.conflict_below(&parent, &below),
+                None => {
+                    let reason = "holds what is in it".to_owned();
+                    self.insert(Entry::new(Path::new(&parent), Content::Directory, reason, Rank::Frame));
+                }
+            }
         }
+    }
+
+    fn conflict_below(&mut self, parent: &OsStr, below: &OsStr) {
+        if let (Some(parent), Some(below)) = (self.entries.get(parent), self.entries.get(below)) {
+            self.conflicts.insert(format!(
+                "{} ({}) would lie below {}, which is no directory but {} ({}); give one of them another path",
+                printable(&below.path),
+                below.reason,
+                printable(&parent.path),
+                parent.in_words(),
+                parent.reason,
+            ));
+        }
+    }
+}
+
+/// What the caller gives, and what meets the needs of programs, but for what the caller gives at the same path.
+fn extras<'e>(closures: &'e [Closure], given: &'e [Extra]) -> Vec<&'e Extra> {
+    let taken: BTreeSet<&OsStr> = given.iter().map(|extra| extra.at.as_os_str()).collect();
+    let needs = closures.iter().flat_map(Closure::extras);
+    given.iter().chain(needs.filter(|extra| !taken.contains(extra.at.as_os_str()))).collect()
+}
+
+fn extra_entry(extra: &Extra) -> Entry {
+    let (reason, say, rank) = match &extra.origin {
+        Origin::Caller => ("given by the caller".to_owned(), Say::Caller, Rank::Extra),
+        Origin::Need(need) => (format!("the need {}", printable(&need.to_string())), Say::Need, Rank::Library),
+    };
+    let (content, rank, mode) = match &extra.content {
+        ExtraContent::Directory(mode) => (Content::Directory, Rank::Frame, Some(*mode)),
+        ExtraContent::Link(target) => (Content::Link(target.clone()), Rank::Frame, None),
+        ExtraContent::File(source) => (Content::File(source.clone()), rank, None),
+        ExtraContent::Generated(bytes) => (Content::Generated(bytes.clone()), rank, None),
+    };
+    let entry = Entry::new(&extra.at, content, reason, rank);
+    Entry { say, mode: mode.unwrap_or(entry.mode), ..entry }
+}
+
+/// What to do about two entries for one path.
+fn remedy(one: &Entry, other: &Entry) -> &'static str {
+    if one.say == Say::Caller || other.say == Say::Caller {
+        "give one of them another path"
+    } else if one.rank == Rank::Program && other.rank == Rank::Program {
+        "give one of them by a symlink of another name: the name given is the name in the image"
+    } else if one.say == Say::Need && other.say == Say::Need {
+        "give the file that shall stand there, or make an image of each program"
+    } else {
+        "install the program elsewhere, or rename one"
     }
 }
 
@@ -248,13 +322,24 @@ fn path_file_entry((path, directories): (&Path, Vec<&Path>)) -> Entry {
     Entry::new(path, Content::Generated(lines.concat()), reason, Rank::Library)
 }
 
-fn reason(object: &Object) -> String {
-    let by = object.needed_by().next().map(|path| printable(path).to_string()).unwrap_or_default();
+fn reason(closure: &Closure, object: &Object) -> String {
+    let Some(by) = object.needed_by().next() else { return "the program".to_owned() };
+    let (name, by) = (printable(object.name()), printable(by));
     match object.found_by() {
-        Rule::Requested => "the program".to_owned(),
         Rule::Interpreter => format!("the interpreter of {by}"),
-        rule => format!("{} needed by {by}, found by {}", printable(object.name()), rule.code()),
+        Rule::Symbol => format!("{name}, which the C library loads by itself for {}", clue(closure, object)),
+        Rule::Note => format!("{name}, which {by} loads by itself, as its .note.dlopen says"),
+        Rule::Requested => format!("{name}, which {by} loads by itself, as the caller says or a need of it"),
+        rule => format!("{name} needed by {by}, found by {}", rule.code()),
     }
+}
+
+/// The first thing that tells that a library is loaded while the program runs.
+fn clue(closure: &Closure, object: &Object) -> String {
+    let need = Need::Library(object.name().to_owned());
+    let mut told = closure.requirements().iter().filter(|requirement| *requirement.need() == need);
+    let evidence = told.find_map(|requirement| requirement.evidence().first());
+    evidence.map(ToString::to_string).unwrap_or_default()
 }
 
 fn shown(closure: &Closure) -> String {
@@ -275,5 +360,52 @@ fn join_hard_links(entries: &mut [Entry]) {
         let rank = names.iter().map(|&name| entries[name].rank).max().unwrap_or(Rank::Library);
         names.iter().for_each(|&name| entries[name].rank = rank);
         names[1..].iter().for_each(|&name| entries[name].content = Content::HardLink(first.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Draft;
+    use crate::collect::{Extra, ExtraContent, Origin};
+    use crate::need::Need;
+
+    fn extra(at: &str, content: ExtraContent, origin: Origin) -> Extra {
+        Extra { at: at.into(), content, origin }
+    }
+
+    fn users(at: &str, bytes: &[u8]) -> Extra {
+        extra(at, ExtraContent::Generated(bytes.to_vec()), Origin::Need(Need::Users))
+    }
+
+    /// The paths, modes and reasons, or the conflicts.
+    fn tree(extras: &[Extra]) -> Result<Vec<(String, u32, String)>, String> {
+        let entries = Draft::of(&[], extras).finish(false).map_err(|cause| cause.to_string())?;
+        let line = |entry: super::Entry| (entry.path.display().to_string(), entry.mode, entry.reason);
+        Ok(entries.into_iter().map(line).collect())
+    }
+
+    #[test]
+    fn what_a_need_would_put_somewhere_gives_way_to_the_caller() {
+        let own = extra("/p", ExtraContent::Generated(b"own".to_vec()), Origin::Caller);
+        let expected = [("/p".to_owned(), 0o644, "given by the caller".to_owned())];
+        assert_eq!(tree(&[users("/p", b"x"), own.clone()]).unwrap(), expected);
+        assert_eq!(tree(&[own, users("/p", b"x")]).unwrap(), expected);
+        let directory = |mode, origin| extra("/tmp", ExtraContent::Directory(mode), origin);
+        let both = [directory(0o1777, Origin::Need(Need::Tmp)), directory(0o700, Origin::Caller)];
+        assert_eq!(tree(&both).unwrap()[0].1, 0o700);
+    }
+
+    #[test]
+    fn the_same_need_of_two_programs_is_met_once() {
+        let entries = tree(&[users("/etc/p", b"x"), users("/etc/p", b"x")]).unwrap();
+        assert_eq!(entries[1], ("/etc/p".to_owned(), 0o644, "the need users".to_owned()));
+        assert_eq!(entries.len(), 2);
+    }
+
+    #[test]
+    fn two_needs_that_differ_are_a_conflict() {
+        let error = tree(&[users("/p", b"x"), users("/p", b"y")]).unwrap_err();
+        assert!(error.contains("a generated file (the need users), and a generated file"), "{error}");
+        assert!(error.ends_with("; give the file that shall stand there, or make an image of each program"), "{error}");
     }
 }

@@ -414,3 +414,120 @@ fn what_cannot_be_checked_has_status_one_and_a_message() {
         assert!(err(&output).contains(words), "{}", err(&output));
     }
 }
+
+#[test]
+fn a_busybox_with_its_applets_is_a_command_line() {
+    let root = Root::empty().file("/busybox", &static_program());
+    let line = "build busybox -o bb/ --type rootfs --install /bin/busybox --symlink busybox:/bin/sh --symlink \
+                busybox:/bin/ls --symlink bin:/sbin --dir /tmp:1777 --dir /root --file busybox:/sbin/init --entrypoint /bin/sh";
+    let output = scratchpack(&root, &line.split_whitespace().collect::<Vec<_>>());
+    assert_eq!((output.status.code(), err(&output).as_str()), (Some(0), ""));
+    assert_eq!(fs::read_link(root.on_machine("/bb/bin/sh")).unwrap(), Path::new("busybox"));
+    assert_eq!(fs::read_link(root.on_machine("/bb/sbin")).unwrap(), Path::new("bin"));
+    assert!(root.on_machine("/bb/bin/init").exists());
+    let mode =
+        |path: &str| std::os::unix::fs::MetadataExt::mode(&fs::metadata(root.on_machine(path)).unwrap()) & 0o7777;
+    assert_eq!((mode("/bb/tmp"), mode("/bb/root")), (0o1777, 0o755));
+}
+
+#[test]
+fn parts_of_arguments_that_make_no_sense_are_usage_errors_that_say_what_to_do() {
+    let root = simple();
+    for (option, value, words) in [
+        ("--user", "me", "UID:GID"),
+        ("--user", "1:", "UID:GID"),
+        ("--user", "-1", "UID:GID"),
+        ("--user", "+1", "UID:GID"),
+        ("--user", "4294967296", "UID:GID"),
+        ("--file", "app", "SRC:DST"),
+        ("--file", "app:etc", "SRC:DST"),
+        ("--file", ":/etc/x", "SRC:DST"),
+        ("--file", "app:/etc/../x", "no `..`"),
+        ("--symlink", "a:b", "TARGET:PATH"),
+        ("--dir", "/tmp:9", "octal"),
+        ("--dir", "/tmp:17777", "octal"),
+        ("--dir", "tmp", "absolute"),
+        ("--with", "luck", "ca-certificates"),
+        ("--dlopen", "all", "recommended"),
+    ] {
+        let argument = format!("{option}={value}");
+        let output = scratchpack(&root, &["build", "app", "--sysroot", ".", "-o", "x.tar", &argument]);
+        assert_eq!(output.status.code(), Some(2), "{argument}: {}", err(&output));
+        assert!(err(&output).contains(words), "{argument}: {}", err(&output));
+    }
+}
+
+#[test]
+fn a_path_of_this_machine_may_have_colons() {
+    let root = simple().bytes("/a:b", b"x").bytes("/c:/d", b"y");
+    let files = ["--file", "a:b:/etc/x:y", "--file", "c:/d:/etc/z", "--dir", "/v:1:700"];
+    let base = ["build", "app", "--sysroot", ".", "-o", "r", "--type", "rootfs", "--user", "7"];
+    let output = scratchpack(&root, &[&base[..], &files].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(root.on_machine("/r/etc/x:y").exists() && root.on_machine("/r/etc/z").exists());
+    assert!(root.on_machine("/r/v:1").is_dir());
+}
+
+#[test]
+fn needs_and_what_is_excluded_are_in_every_report() {
+    let root = simple();
+    let search = ["--sysroot", ".", "--format", "json", "--dlopen", "suggested", "--exclude", "libnone.*", "--auto"];
+    for subcommand in [&["inspect", "app"][..], &["build", "app", "-o", "app.tar"]] {
+        let output = scratchpack(&root, &[subcommand, &search].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&report["needs"], &report["excluded"]), (&json!([]), &json!([])));
+    }
+}
+
+/// Two programs that look up users and services, in a root that has no file of services.
+fn with_needs() -> Root {
+    let app = program(&["libc.so.6"]).imports(&["getpwuid", "getservbyname"]);
+    Root::debian()
+        .file("/lib/libc.so.6", &library("libc.so.6").defines(&["GLIBC_2.34"]))
+        .file("/one", &app)
+        .file("/two", &app)
+}
+
+#[test]
+fn needs_of_several_programs_are_noted_once_with_the_options_that_include_them() {
+    let output = scratchpack(&with_needs(), &["build", "one", "two", "--sysroot", ".", "-o", "x.tar"]);
+    let notes = err(&output);
+    assert_eq!((output.status.code(), notes.lines().count()), (Some(0), 1), "{notes}");
+    assert_eq!((notes.matches("users and groups").count(), notes.matches("services and").count()), (1, 1), "{notes}");
+    assert!(notes.ends_with(". --with NAME includes one, --auto all of them\n"), "{notes}");
+}
+
+#[test]
+fn notes_of_needs_that_cannot_be_met_offer_no_option() {
+    let output = scratchpack(&with_needs(), &["build", "one", "--auto", "--sysroot", ".", "-o", "x.tar"]);
+    let notes = err(&output);
+    assert_eq!(output.status.code(), Some(0), "{notes}");
+    assert!(notes.contains("may differ") && notes.contains("services and protocols"), "{notes}");
+    assert!(!notes.contains("--with") && !notes.contains("users"), "{notes}");
+}
+
+#[test]
+fn a_need_that_nothing_meets_has_status_one_and_a_report_of_the_rest() {
+    let root = with_needs();
+    let more = ["--with", "services", "--sysroot", ".", "--format", "json"];
+    for subcommand in [&["inspect", "one"][..], &["build", "one", "-o", "x.tar"]] {
+        let output = scratchpack(&root, &[subcommand, &more].concat());
+        assert_eq!(output.status.code(), Some(1));
+        assert!(err(&output).contains("the need services cannot be met"), "{}", err(&output));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&report["binary"], &report["objects"][1]["name"]), (&json!("/one"), &json!("libc.so.6")));
+        assert_eq!((&report["needs"][1]["need"], &report["needs"][1]["included"]), (&json!("services"), &json!(false)));
+    }
+    assert!(!root.on_machine("/x.tar").exists());
+}
+
+#[test]
+fn the_feature_of_a_note_is_evidence_of_its_own() {
+    let root = Root::debian()
+        .file("/app", &program(&[]).loads(r#"[{"soname":["libz.so"],"feature":"zip"}]"#))
+        .file("/lib/libz.so", &library("libz.so"));
+    let (_, report) = report(&root, "app");
+    assert_eq!(report["needs"][0]["need"], "library:libz.so");
+    assert_eq!(report["needs"][0]["evidence"], json!([{ "object": "/app", "note": "zip" }]));
+}

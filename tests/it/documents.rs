@@ -74,7 +74,7 @@ fn everything_that_was_asked_for_is_in_the_configuration() {
         .env("B", "2")
         .env("A", "1")
         .env("B", "3")
-        .user("65532:65532")
+        .user(65532, 65532)
         .workdir("/data")
         .label("z", "1")
         .label("a", "2")

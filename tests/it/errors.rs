@@ -85,7 +85,7 @@ fn all_wrong_options_are_told_at_once() {
         .expose("http")
         .env("A=B", "c")
         .workdir("relative")
-        .user("")
+        .directory("relative", None)
         .stop_signal("loud")
         .created(u64::MAX)
         .build()

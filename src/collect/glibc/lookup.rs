@@ -72,7 +72,7 @@ impl<T: FileTree> Process<'_, T> {
     }
 
     /// `_dl_map_object` in glibc, for a name without a slash.
-    fn search(
+    pub(super) fn search(
         &self,
         object: usize,
         lists: &[List],
@@ -93,7 +93,7 @@ impl<T: FileTree> Process<'_, T> {
         }
     }
 
-    fn lists_before_cache(&mut self, object: usize) -> Vec<List> {
+    pub(super) fn lists_before_cache(&mut self, object: usize) -> Vec<List> {
         let mut lists = Vec::new();
         let runpath = if self.is_nobody(object) { None } else { self.path_list(object, Rule::Runpath) };
         if runpath.is_none() {

@@ -1,0 +1,126 @@
+//! What the caller puts into an image beside its programs: checked, and found on this machine.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use crate::analyze::ReadAt;
+use crate::collect::{Extra, ExtraContent, Origin, Source};
+use crate::error::{Cause, Result};
+use crate::root::{Fault, PATH_MAX, Root, Walker};
+use crate::text::printable;
+
+/// One path of the image, and what the caller wants there.
+#[derive(Clone, Debug)]
+pub(super) enum Given {
+    /// A copy of a file of this machine.
+    File {
+        source: PathBuf,
+        at: PathBuf,
+    },
+    Link {
+        target: PathBuf,
+        at: PathBuf,
+    },
+    Directory {
+        at: PathBuf,
+        mode: Option<u32>,
+    },
+}
+
+/// What mkdir(1) gives under the usual umask.
+const USUAL_DIRECTORY: u32 = 0o755;
+
+/// All of it, as a tree takes it.
+pub(super) fn extras(given: &[Given]) -> Result<Vec<Extra>> {
+    if given.is_empty() {
+        return Ok(Vec::new());
+    }
+    let machine = Arc::new(Root::host()?);
+    let walker = Walker::new(&machine);
+    given.iter().map(|given| given.extra(&machine, &walker)).collect()
+}
+
+impl Given {
+    /// What is wrong with it before any file is looked at.
+    pub(super) fn problem(&self) -> Option<String> {
+        let at = self.at();
+        let why = path_problem(&at).or_else(|| match self {
+            Given::File { .. } => None,
+            Given::Link { at, .. } if ends_in_slash(at) => Some("give the link's own path, without a slash at its end"),
+            Given::Link { target, .. } => target_problem(target),
+            Given::Directory { mode, .. } => {
+                mode.is_some_and(|mode| mode > 0o7777).then_some("its mode must be one of 0 to 7777, in octal")
+            }
+        });
+        why.map(|why| format!("nothing can be put at `{}` in the image: {why}", printable(&at)))
+    }
+
+    /// Its path in the image. A file that goes to `dir/` keeps its name, as with cp(1).
+    pub(super) fn at(&self) -> PathBuf {
+        let path = match self {
+            Given::File { source, at } if ends_in_slash(at) => at.join(source.file_name().unwrap_or_default()),
+            Given::File { at, .. } | Given::Link { at, .. } | Given::Directory { at, .. } => at.clone(),
+        };
+        path.components().collect()
+    }
+
+    fn extra(&self, machine: &Arc<Root>, walker: &Walker<'_>) -> Result<Extra> {
+        let content = match self {
+            Given::File { source, .. } => ExtraContent::File(
+                file(source, machine, walker).map_err(|cause| cause.on("put into the image", source))?,
+            ),
+            Given::Link { target, .. } => ExtraContent::Link(target.clone()),
+            Given::Directory { mode, .. } => ExtraContent::Directory(mode.unwrap_or(USUAL_DIRECTORY)),
+        };
+        Ok(Extra { at: self.at(), content, origin: Origin::Caller })
+    }
+}
+
+fn file(path: &Path, machine: &Arc<Root>, walker: &Walker<'_>) -> Result<Source, Cause> {
+    let (walk, input) = walker.open(&std::path::absolute(path)?).map_err(refused)?;
+    let mut magic = [0; 4];
+    input.file.read_at(&mut magic, 0)?;
+    Ok(Source { root: machine.clone(), real: walk.real, stamp: input.stamp, is_elf: magic == *b"\x7fELF" })
+}
+
+fn refused(fault: Fault) -> Cause {
+    let why = match fault {
+        Fault::Directory => "it is a directory; give its files one by one",
+        Fault::Special => "it is a device, a FIFO or a socket; give a regular file",
+        other => return other.into_cause(),
+    };
+    Cause::InvalidOption(vec![why.into()])
+}
+
+fn path_problem(path: &Path) -> Option<&'static str> {
+    if !path.is_absolute() {
+        Some("the path must be absolute")
+    } else if path.components().any(|component| component == Component::ParentDir) {
+        Some("the path must have no `..`")
+    } else if path.file_name().is_none() {
+        Some("that is the image's root directory; give a path below it")
+    } else {
+        impossible(path)
+    }
+}
+
+fn target_problem(target: &Path) -> Option<&'static str> {
+    if target.as_os_str().is_empty() { Some("the link needs a target") } else { impossible(target) }
+}
+
+/// Linux opens no such path (path_resolution(7)).
+fn impossible(path: &Path) -> Option<&'static str> {
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.contains(&0) {
+        Some("a path has no NUL")
+    } else if bytes.len() >= PATH_MAX {
+        Some("Linux opens no path that long")
+    } else {
+        None
+    }
+}
+
+fn ends_in_slash(path: &Path) -> bool {
+    path.as_os_str().as_bytes().ends_with(b"/")
+}

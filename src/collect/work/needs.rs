@@ -1,0 +1,108 @@
+//! What a run does about the needs of its program.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use super::{Run, Work};
+use crate::collect::data::{Kept, Neighbour};
+use crate::collect::files::{Files, Spot, World};
+use crate::collect::findings;
+use crate::collect::loader::LoaderBuild;
+use crate::collect::named::{self, Constants};
+use crate::collect::process::{Loaded, Loading};
+use crate::collect::search::{Anchor, Place};
+use crate::collect::setting::{Library, Setting};
+use crate::collect::told::{self, Told};
+use crate::collect::wanted::Met;
+use crate::error::Cause;
+use crate::need::{Hint, Need};
+use crate::root::Fault;
+
+impl Work<'_> {
+    /// A program without a loader has needs all the same.
+    pub(super) fn static_run(&self, files: &Files<'_>, program: Loaded) -> Result<Run, Cause> {
+        let constants = self.constants(files, &program);
+        let run = Run::without_loader(program);
+        let (told, met) = self.meet(files, &run.loading, None, &constants)?;
+        Ok(Run { told, met, ..run })
+    }
+
+    /// The constants of a program that could name what it opens by itself, where anything is made of them.
+    pub(super) fn constants(&self, files: &Files<'_>, program: &Loaded) -> Constants {
+        let hints = program.elf.hints();
+        let has = |hint: Hint| hints.iter().any(|symbol| symbol.hint == hint);
+        let loads_libraries = has(Hint::Dlopen) && program.elf.dlopen_notes().is_empty();
+        let is_wanted = loads_libraries
+            || has(Hint::Charsets)
+            || program.elf.has_glibc_inside()
+            || (self.wanted.is_auto && has(Hint::Locales));
+        let spot = &program.place.spot;
+        let mut constants = if is_wanted { Constants::names(files, spot) } else { Constants::default() };
+        if !loads_libraries {
+            constants.libraries.clear();
+        }
+        if has(Hint::Certificates) { constants } else { constants.with_bundle(files, spot) }
+    }
+
+    /// What the caller says that the program loads. A path on this machine stays what it is in a sysroot, below a
+    /// directory of the system, and where the program names it; from elsewhere a library is found by its file name.
+    pub(super) fn named_libraries(&self, files: &Files<'_>, program: &Loaded) -> Result<Vec<Library>, Cause> {
+        let library = |given: &PathBuf| {
+            let bytes = given.as_os_str().as_encoded_bytes();
+            if !bytes.contains(&b'/') {
+                return Ok(Library::of_name(given.as_os_str()));
+            }
+            let path = std::path::absolute(given)?;
+            let name = path.file_name().ok_or_else(|| Fault::Directory.into_cause())?.to_owned();
+            let in_root = self.path_in_root(files, &path, &name)?;
+            let stays = |path: &PathBuf| {
+                !self.root.is_host()
+                    || findings::is_of_system(path)
+                    || named::holds(files, &program.place.spot, path.as_os_str().as_encoded_bytes())
+            };
+            Ok(match in_root.filter(stays) {
+                Some(path) => Library::of_name(path.as_os_str()),
+                None => {
+                    let spot = Spot { world: World::Machine, path };
+                    let place = Place { spot, anchor: Anchor::Caller { below: name.clone() } };
+                    Library { name, place: Some(place), is_required: true }
+                }
+            })
+        };
+        self.libraries.iter().map(library).collect()
+    }
+
+    pub(super) fn meet(
+        &self,
+        files: &Files<'_>,
+        loading: &Loading,
+        build: Option<&LoaderBuild>,
+        constants: &Constants,
+    ) -> Result<(Vec<Told>, Met), Cause> {
+        let told = told::tell(loading, constants);
+        let around = self.around(loading, build);
+        let supplies = |needs: &[Need]| around.supplies(needs, files);
+        let met = self.wanted.meet(&told, around.libc, supplies).map_err(Cause::Unmet)?;
+        Ok((told, met))
+    }
+
+    pub(super) fn around(&self, loading: &Loading, build: Option<&LoaderBuild>) -> Kept {
+        Kept {
+            root: self.root.clone(),
+            machine: self.machine.clone(),
+            directories: build.map(LoaderBuild::directories).unwrap_or_default().to_vec(),
+            objects: loading.objects.iter().map(Neighbour::of).collect(),
+            libc: build.map(LoaderBuild::libc),
+            user: self.wanted.image.user,
+            environment: self.wanted.image.environment.clone(),
+        }
+    }
+
+    /// What must be loaded so that needs are met: modules, and what is among the program's constants.
+    pub(super) fn libraries_of(&self, met: &Met, loading: &Loading, setting: &Setting) -> Vec<Library> {
+        let is_known = |name: &OsStr| setting.by_itself.libraries.iter().any(|known| known.name == name);
+        let modules = met.supplies.iter().flat_map(|(_, supply)| &supply.modules).map(|path| path.as_os_str());
+        let named = loading.loadable.iter().filter(|_| self.wanted.is_auto).map(|(name, _)| name.as_os_str());
+        modules.chain(named).filter(|name| !is_known(name)).map(Library::optional).collect()
+    }
+}
