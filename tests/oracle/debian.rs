@@ -1,4 +1,4 @@
-//! Debian for another machine, unpacked and not configured: nothing of it has run.
+//! Another Debian, for this machine or another, unpacked and not configured: nothing of it has run.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,18 +8,17 @@ use tempfile::TempDir;
 use crate::fixtures::scratch;
 use crate::tools::{self, command, text_of};
 
-const SUITE: &str = "bookworm";
 const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
 const SOURCES: [&str; 2] = ["/etc/apt/sources.list", "/etc/apt/sources.list.d"];
 
 /// Needs `debootstrap` and the network.
-pub(crate) fn unpack(architecture: &str) -> Option<TempDir> {
+pub(crate) fn unpack(suite: &str, architecture: &str) -> Option<TempDir> {
     let (directory, mirror) = (scratch(), mirror());
     let mut debootstrap = command("debootstrap");
-    debootstrap.args(["--foreign", "--variant=minbase", &format!("--arch={architecture}"), SUITE]);
+    debootstrap.args(["--foreign", "--variant=minbase", &format!("--arch={architecture}"), suite]);
     let output = debootstrap.arg(directory.path()).arg(&mirror).output().unwrap();
     let words = last_lines(&text_of(&output));
-    let what = format!("{SUITE} for {architecture}, which debootstrap does not get from {mirror} ({words})");
+    let what = format!("{suite} for {architecture}, which debootstrap does not get from {mirror} ({words})");
     tools::is_available(&what, output.status.success()).then_some(directory)
 }
 

@@ -51,7 +51,7 @@ impl Foreign {
         if !tools::is_root() || !tools::are_here(&["debootstrap", "chroot", qemu]) {
             return None;
         }
-        let directory = debian::unpack(architecture)?;
+        let directory = debian::unpack("bookworm", architecture)?;
         install_qemu(qemu, directory.path());
         Some(Foreign { directory, architecture, qemu })
     }

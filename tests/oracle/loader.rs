@@ -51,12 +51,22 @@ pub(crate) fn programs() -> Vec<Dynamic> {
 /// The dynamic programs of a root directory, in the order of their paths; a symlink that means another file outside of it
 /// is none.
 pub(crate) fn programs_in(root: &Path) -> Vec<Dynamic> {
+    paths_in(root).into_iter().filter_map(dynamic).collect()
+}
+
+fn paths_in(root: &Path) -> Vec<PathBuf> {
     let root = fs::canonicalize(root).unwrap();
     let directories = PROGRAM_DIRECTORIES.iter().filter_map(|directory| fs::read_dir(root.join(directory)).ok());
     let mut paths: Vec<PathBuf> = directories.flatten().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| fs::canonicalize(path).is_ok_and(|real| real.starts_with(&root)));
     paths.sort();
-    paths.into_iter().filter_map(dynamic).collect()
+    paths
+}
+
+/// Everything of the machine that can be run and is an ELF file, with an interpreter or without, in the order of the paths.
+pub(crate) fn executables() -> Vec<PathBuf> {
+    let is_program = |path: &PathBuf| path.is_file() && Elf::read(path).is_ok();
+    paths_in(Path::new("/")).into_iter().filter(is_program).collect()
 }
 
 /// The program at `path`, if it has an interpreter.

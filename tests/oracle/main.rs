@@ -7,6 +7,7 @@ mod checks;
 mod closures;
 mod compare;
 mod debian;
+mod findings_of_all;
 mod fixtures;
 mod foreign;
 mod images;
@@ -40,3 +41,6 @@ mod start;
 mod symbols;
 mod tools;
 mod tree;
+
+#[cfg(feature = "cli")]
+mod needs;

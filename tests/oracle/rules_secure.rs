@@ -11,7 +11,7 @@ const SETGID: u32 = 0o2755;
 /// Setgid without the group's x means something else.
 const NO_SETGID: u32 = 0o2745;
 
-fn gains_rights_here() -> bool {
+pub(crate) fn gains_rights_here() -> bool {
     let flags = statvfs(env!("CARGO_TARGET_TMPDIR")).unwrap().f_flag;
     tools::is_available("a mount without nosuid", !flags.contains(StatVfsMountFlags::NOSUID))
 }

@@ -20,13 +20,13 @@ int main(int count, char **arguments) {
     return execv(*arguments, arguments);
 }
 "#;
-const NOBODY: &str = "65534";
+const NOBODY: u32 = 65534;
 
 #[derive(Clone, Default)]
 pub(crate) struct Start {
     root: Option<PathBuf>,
     directory: PathBuf,
-    is_nobody: bool,
+    user: Option<u32>,
     environment: Vec<(String, String)>,
 }
 
@@ -71,8 +71,13 @@ impl Start {
 
     /// By a user who owns nothing there.
     pub(crate) fn by_nobody(&mut self) {
+        self.by_user(NOBODY);
+    }
+
+    /// By this user, and the group of the same number.
+    pub(crate) fn by_user(&mut self, user: u32) {
         fs::set_permissions(self.root.as_ref().unwrap(), Permissions::from_mode(0o755)).unwrap();
-        self.is_nobody = true;
+        self.user = Some(user);
     }
 
     /// Starts `program`, a path in the root.
@@ -91,8 +96,8 @@ impl Start {
     fn enter(&self, root: &Path, program: &Path) -> Command {
         let mut command = command("unshare");
         command.arg("--mount-proc").arg("--root").arg(root).arg("--wd").arg(&self.directory);
-        if self.is_nobody {
-            command.args(["--setuid", NOBODY, "--setgid", NOBODY]);
+        if let Some(user) = self.user.map(|user| user.to_string()) {
+            command.args(["--setuid", &user, "--setgid", &user]);
         }
         let environment = self.environment.iter().map(|(name, value)| format!("{name}={value}"));
         command.arg(Path::new("/").join(LAUNCHER)).args(environment).arg(program);
