@@ -22,7 +22,7 @@ impl Process<'_> {
             .filter(|(need, _)| *need != usual && !unmet.iter().any(|told| need.is_part_of(&told.need)));
         let lacking = lacking.map(|(need, why)| self.lacking(need, why));
         let unmet = unmet.iter().map(|told| self.unmet(told, met, wanted));
-        let dlopen = self.dlopen(wanted.is_auto).into_iter().chain(self.dlopen_below());
+        let dlopen = self.dlopen(met, wanted.is_auto).into_iter().chain(self.dlopen_below());
         self.concealed()
             .into_iter()
             .chain(self.unloaded())
@@ -68,7 +68,7 @@ impl Process<'_> {
         match (told.level, lacking) {
             (Level::Warning, lacking) => {
                 let remedy = match lacking {
-                    Some((_, why)) => format!("--auto cannot include it: {why}"),
+                    Some((_, why)) => format!("It cannot be included: {why}"),
                     None => format!("Include it with --with {name}, or all that is found so with --auto"),
                 };
                 let object = printable(&self.paths[*object]).to_string();
@@ -87,10 +87,11 @@ impl Process<'_> {
     }
 
     /// A program that loads libraries by itself, and does not say which.
-    fn dlopen(&self, is_auto: bool) -> Option<Finding> {
+    fn dlopen(&self, met: &Met, is_auto: bool) -> Option<Finding> {
         let program = &self.loading.objects[PROGRAM];
         let symbol = program.elf.hints().iter().find(|symbol| symbol.hint == Hint::Dlopen)?;
-        let named = program.requests.iter().any(|request| matches!(request.asked, Asked::Caller(_)));
+        let mut requests = program.requests.iter();
+        let named = requests.any(|request| matches!(request.asked, Asked::Caller(_)) && !met.has_module(&request.name));
         // What is not included with --auto cannot be.
         let loadable = self.loading.loadable.iter().filter(|_| !is_auto).map(|(name, _)| printable(name).to_string());
         let loadable: Vec<String> = loadable.collect();

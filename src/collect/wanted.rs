@@ -1,5 +1,6 @@
 //! Which needs are to be met, and what meets them.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use super::ImageFacts;
@@ -153,6 +154,11 @@ impl Met {
     pub(super) fn other_than_named<'t>(&self, told: &'t Told) -> Option<&'t Need> {
         let has_part = self.supplies.iter().any(|(known, _)| known.is_part_of(&told.need));
         told.named.iter().find(|need| has_part && !self.has(need))
+    }
+
+    /// Whether this is the path of a module that a need takes.
+    pub(super) fn has_module(&self, path: &OsStr) -> bool {
+        self.supplies.iter().any(|(_, supply)| supply.modules.iter().any(|module| module.as_os_str() == path))
     }
 
     /// Whether a set is there, under this name or another.

@@ -139,3 +139,15 @@ fn a_packed_program_is_never_without_a_word() {
     let root = Root::empty().bytes("/app", &packed);
     assert_eq!(of(&root), [(Level::Warning, "self-extracting".to_owned())]);
 }
+
+#[test]
+fn the_modules_of_a_need_say_nothing_of_what_else_is_loaded() {
+    let lists = b"module SJIS// INTERNAL SJIS 1\nmodule INTERNAL SJIS// SJIS 1\n";
+    let root = root()
+        .file("/app", &app().imports(&["iconv_open", "dlopen"]))
+        .bytes("/lib/gconv/gconv-modules", lists)
+        .file("/lib/gconv/SJIS.so", &library("SJIS.so"));
+    let closure = collector(&root).with(Need::Gconv).collect(root.on_machine("/app")).unwrap();
+    assert!(closure.object_at("/lib/gconv/SJIS.so".as_ref()).is_some_and(|module| module.is_hidden()));
+    assert_eq!(findings(&closure), [(Level::Warning, "dlopen")]);
+}
