@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::Path;
 
-use scratchpack::{Closure, Object};
+use scratchpack::{Closure, DependencyKind, Object};
 
 use crate::loader::{Listed, Listing};
 
@@ -31,7 +31,20 @@ fn compare_interpreter(closure: &Closure, listing: &Listing, name: &str) -> Resu
 
 /// The libraries of a closure as a loader would list them.
 pub(crate) fn objects(closure: &Closure) -> Vec<Listed> {
-    closure.objects().iter().skip(usize::from(closure.interpreter().is_some())).map(listed).collect()
+    at_start(closure).map(listed).collect()
+}
+
+/// The libraries that are there before the program runs: those that dynamic sections lead to.
+pub(crate) fn at_start(closure: &Closure) -> impl Iterator<Item = &Object> {
+    let mut reached = BTreeSet::from([closure.program().path()]);
+    let mut waiting = vec![closure.program()];
+    while let Some(object) = waiting.pop() {
+        let requests = object.requests().iter().filter(|request| request.kind() != DependencyKind::Dlopen);
+        let new = requests.filter_map(|request| request.path()).filter(|path| reached.insert(path));
+        waiting.extend(new.filter_map(|path| closure.object_at(path)).collect::<Vec<_>>());
+    }
+    let libraries = closure.objects().iter().skip(usize::from(closure.interpreter().is_some()));
+    libraries.filter(move |object| reached.contains(object.path()))
 }
 
 fn listed(object: &Object) -> Listed {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use scratchpack::{ErrorKind, Image};
 
+use crate::compare::at_start;
 use crate::fixtures::scratch;
 use crate::loader::{self, Dynamic, Listing};
 use crate::tools;
@@ -73,7 +74,7 @@ fn compare_one(programs: &[Dynamic]) -> Option<Result<(), String>> {
 fn compare(image: &Image, program: &Dynamic) -> Result<(), String> {
     let listing = list_in_chroot(image, &program.interpreter)?;
     let closure = image.closure();
-    let ours: Vec<&str> = closure.objects().iter().skip(1).map(|object| object.path().to_str().unwrap()).collect();
+    let ours: Vec<&str> = at_start(closure).map(|object| object.path().to_str().unwrap()).collect();
     let theirs: Vec<&str> = listing.objects.iter().map(|object| object.path.as_str()).collect();
     match ours == theirs && listing.missing.is_empty() && (listing.has_interpreter || listing.is_static) {
         true => Ok(()),
