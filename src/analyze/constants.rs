@@ -28,11 +28,21 @@ pub(crate) fn texts_held<R: ReadAt + ?Sized>(
     limit: u64,
     texts: &[&'static str],
 ) -> Vec<&'static str> {
+    texts_held_in(source, &text_parts(source, len).unwrap_or_default(), limit, texts)
+}
+
+/// The same of these parts of a file, an offset and a size each.
+pub(super) fn texts_held_in<R: ReadAt + ?Sized>(
+    source: &R,
+    parts: &[(u64, u64)],
+    limit: u64,
+    texts: &[&'static str],
+) -> Vec<&'static str> {
     let finders: Vec<Finder<'_>> = texts.iter().map(Finder::new).collect();
     let longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
     let mut is_held = vec![false; texts.len()];
     let mut left = limit;
-    for part in text_parts(source, len).unwrap_or_default() {
+    for &part in parts {
         // The end of a piece, in which a text may have begun.
         let mut window: Vec<u8> = Vec::new();
         left -= pieces(source, part, left, |piece| {
@@ -49,12 +59,7 @@ pub(crate) fn texts_held<R: ReadAt + ?Sized>(
 
 /// Visits what is in a part of a file, an offset and a size, in pieces; of which at most `limit` bytes are read. Returns
 /// how many were.
-pub(super) fn pieces<R: ReadAt + ?Sized>(
-    source: &R,
-    (offset, size): (u64, u64),
-    limit: u64,
-    mut visit: impl FnMut(&[u8]),
-) -> u64 {
+fn pieces<R: ReadAt + ?Sized>(source: &R, (offset, size): (u64, u64), limit: u64, mut visit: impl FnMut(&[u8])) -> u64 {
     let wanted = size.min(limit);
     let mut piece = vec![0; usize::try_from(wanted).unwrap_or(PIECE).min(PIECE)];
     let mut done = 0;

@@ -3,9 +3,8 @@
 
 use goblin::elf::section_header::SHT_SYMTAB;
 use goblin::elf::sym::{STT_FUNC, STT_GNU_IFUNC};
-use memchr::memmem::Finder;
 
-use super::constants::pieces;
+use super::constants::texts_held_in;
 use super::dynamic::Strings;
 use super::limits::{MAX_SYMBOLS, MAX_TEXTS};
 use super::reader::{ReadAt, Reader};
@@ -96,45 +95,27 @@ fn function(name: &[u8]) -> Option<Function> {
     }
 }
 
-/// The texts that tell something, and whether the program has them.
+/// The texts that tell something, and which of them the program has.
 struct Texts {
-    searched: Vec<(&'static str, Option<&'static Known>, Finder<'static>)>,
-    found: Vec<&'static str>,
+    known: Vec<&'static Known>,
+    held: Vec<&'static str>,
 }
 
 impl Texts {
     fn find<R: ReadAt + ?Sized>(reader: &Reader<'_, R>, segments: &Segments, is_glibc: bool) -> Texts {
         let further = if is_glibc { &[] } else { Known::TEXTS_WITHOUT_GLIBC };
-        let known = Known::TEXTS.iter().chain(further).map(|known| (known.name, Some(known)));
-        let searched = known.chain([(NSS, None), (STREAMS, None)]);
-        let searched = searched.map(|(text, known)| (text, known, Finder::new(text))).collect();
-        let mut texts = Texts { searched, found: Vec::new() };
-        let mut left = MAX_TEXTS;
-        for part in constant_parts(segments) {
-            let mut window = Vec::new();
-            left -= pieces(reader.source(), part, left, |piece| texts.search(&mut window, piece));
-        }
-        texts
-    }
-
-    /// Goes through a piece and the end of what was before it, in which a text may have begun.
-    fn search(&mut self, window: &mut Vec<u8>, piece: &[u8]) {
-        window.extend(piece);
-        for (text, _, finder) in &self.searched {
-            if !self.found.contains(text) && finder.find(window).is_some() {
-                self.found.push(text);
-            }
-        }
-        let longest = self.searched.iter().map(|(text, ..)| text.len()).max().unwrap_or(0);
-        window.drain(..window.len().saturating_sub(longest));
+        let known: Vec<&Known> = Known::TEXTS.iter().chain(further).collect();
+        let searched: Vec<&str> = known.iter().map(|known| known.name).chain([NSS, STREAMS]).collect();
+        let held = texts_held_in(reader.source(), &constant_parts(segments), MAX_TEXTS, &searched);
+        Texts { known, held }
     }
 
     fn has(&self, text: &str) -> bool {
-        self.found.contains(&text)
+        self.held.contains(&text)
     }
 
     fn known(&self) -> impl Iterator<Item = &'static Known> {
-        self.searched.iter().filter(|(text, ..)| self.has(text)).filter_map(|(_, known, _)| *known)
+        self.known.iter().copied().filter(|known| self.has(known.name))
     }
 }
 
