@@ -181,10 +181,10 @@ fn number(word: [u8; 4], byte_order: ByteOrder) -> u32 {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-    use std::io;
 
     use super::{GNU_PROPERTY_X86_ISA_1_NEEDED, isa_needed};
-    use crate::analyze::{ByteOrder, Elf, ReadAt};
+    use crate::analyze::reader::Counted;
+    use crate::analyze::{ByteOrder, Elf};
 
     const PROPERTY: u32 = 0x6474_e553;
 
@@ -248,16 +248,6 @@ mod tests {
             assert_eq!(isa_level(PROPERTY, &odd), None);
         }
         assert_eq!(isa_needed(&words(&[GNU_PROPERTY_X86_ISA_1_NEEDED, 2, 2]), 8, ByteOrder::Little), 0);
-    }
-
-    /// Counts how often it is read.
-    struct Counted(Vec<u8>, Cell<usize>);
-
-    impl ReadAt for Counted {
-        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-            self.1.set(self.1.get() + 1);
-            self.0.read_at(buffer, offset)
-        }
     }
 
     #[test]

@@ -149,3 +149,15 @@ impl<'a, R: ReadAt + ?Sized> Reader<'a, R> {
         read.map(|_| ()).map_err(Cause::Io)
     }
 }
+
+/// A file in memory that counts how often it is read.
+#[cfg(test)]
+pub(super) struct Counted(pub(super) Vec<u8>, pub(super) std::cell::Cell<usize>);
+
+#[cfg(test)]
+impl ReadAt for Counted {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.1.set(self.1.get() + 1);
+        self.0.read_at(buffer, offset)
+    }
+}

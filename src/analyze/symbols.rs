@@ -251,9 +251,9 @@ struct FirstHashed {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-    use std::io;
 
-    use crate::analyze::{Elf, ReadAt};
+    use crate::analyze::Elf;
+    use crate::analyze::reader::Counted;
 
     const DYNAMIC: usize = 0x200;
     const SYMBOLS: usize = 0x400;
@@ -440,16 +440,6 @@ mod tests {
         names.long(SYMBOLS + 24, u32::MAX);
         names.long(SYMBOLS + 48, 0x3ff);
         assert_eq!(names.hints(), [""; 0]);
-    }
-
-    /// Counts how often it is read.
-    struct Counted(Vec<u8>, Cell<usize>);
-
-    impl ReadAt for Counted {
-        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-            self.1.set(self.1.get() + 1);
-            self.0.read_at(buffer, offset)
-        }
     }
 
     #[test]
