@@ -286,10 +286,16 @@ fn load<T: FileTree>(
     program: Loaded,
     interpreter: Loaded,
 ) -> Loading {
+    let once = |setting: &Setting, program, interpreter| match build {
+        LoaderBuild::Glibc(build) => glibc::load(&glibc::Start { tree, build, cache, setting }, program, interpreter),
+        LoaderBuild::Musl(build) => {
+            musl::load(&musl::Start { tree, directories: &build.directories, setting }, program, interpreter)
+        }
+    };
     let mut setting = setting.clone();
     let mut given_up: Vec<Unloaded> = Vec::new();
     loop {
-        let mut loading = load_once(tree, build, cache, &setting, program.clone(), interpreter.clone());
+        let mut loading = once(&setting, program.clone(), interpreter.clone());
         let incomplete = loading.unloaded.iter().filter(|unloaded| unloaded.is_incomplete).cloned();
         let incomplete: Vec<Unloaded> = incomplete.collect();
         if incomplete.is_empty() {
@@ -299,22 +305,6 @@ fn load<T: FileTree>(
         let without = incomplete.iter().map(|unloaded| (unloaded.by, unloaded.asked));
         Arc::make_mut(&mut setting.by_itself).without.extend(without);
         given_up.extend(incomplete);
-    }
-}
-
-fn load_once<T: FileTree>(
-    tree: &T,
-    build: &LoaderBuild,
-    cache: Option<&Cache<'_>>,
-    setting: &Setting,
-    program: Loaded,
-    interpreter: Loaded,
-) -> Loading {
-    match build {
-        LoaderBuild::Glibc(build) => glibc::load(&glibc::Start { tree, build, cache, setting }, program, interpreter),
-        LoaderBuild::Musl(build) => {
-            musl::load(&musl::Start { tree, directories: &build.directories, setting }, program, interpreter)
-        }
     }
 }
 
