@@ -26,7 +26,7 @@ use goblin::elf::header::{EI_OSABI, ET_CORE, ET_DYN, ET_EXEC, ET_REL};
 use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_EH_FRAME, PT_GNU_RELRO, PT_INTERP, PT_LOAD, PT_TLS};
 
 use crate::error::{Cause, Result};
-use crate::need::Known;
+use crate::need::{Hint, Known};
 use crate::root::{Root, Walker};
 use dynamic::Dynamic;
 use reader::Reader;
@@ -291,6 +291,11 @@ impl Elf {
     /// The symbols among those that it imports which tell of a need; of a static program among those that it has.
     pub(crate) fn hints(&self) -> &[&'static Known] {
         &self.hints
+    }
+
+    /// The first of those symbols that tells one of these.
+    pub(crate) fn symbol_for(&self, wanted: &[Hint]) -> Option<&'static Known> {
+        self.hints.iter().copied().find(|symbol| wanted.contains(&symbol.hint))
     }
 
     /// Whether it is a static program of glibc in which nothing tells what it needs at run time.

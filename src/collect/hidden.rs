@@ -95,7 +95,7 @@ pub(super) fn give_up(loading: &mut Loading, brought: &[Brought], problems: Vec<
 /// In whose name a library is loaded that the caller says is loaded: the program's, or that of another that imports
 /// dlopen.
 fn callers(loading: &Loading) -> Vec<usize> {
-    let imports_dlopen = |elf: &Elf| elf.hints().iter().any(|symbol| symbol.hint == Hint::Dlopen);
+    let imports_dlopen = |elf: &Elf| elf.symbol_for(&[Hint::Dlopen]).is_some();
     let others = (PROGRAM + 1..loading.objects.len()).filter(|&object| imports_dlopen(&loading.objects[object].elf));
     std::iter::once(PROGRAM).chain(others).collect()
 }
@@ -109,12 +109,12 @@ fn of_object(loading: &Loading, object: usize, least: Priority, by_itself: &ByIt
 /// What glibc loads for its callers: libgcc_s to unwind stacks (`libgcc_s_init`), and up to 2.33 the modules of the name
 /// service (nsswitch.conf(5)), without which it finds neither users nor hosts.
 fn by_symbols(loading: &Loading, object: usize) -> Vec<Hidden> {
-    let hints = loading.objects[object].elf.hints();
-    if hints.is_empty() {
+    let elf = &loading.objects[object].elf;
+    if elf.hints().is_empty() {
         return Vec::new();
     }
     let Some(libc) = loading.objects.iter().position(|object| is_glibc(&object.elf)) else { return Vec::new() };
-    let has = |wanted: &[Hint]| hints.iter().any(|symbol| wanted.contains(&symbol.hint));
+    let has = |wanted: &[Hint]| elf.symbol_for(wanted).is_some();
     let is_modular = !defines(&loading.objects[libc].elf, "GLIBC_2.34");
     let is_wanted = [
         has(&[Hint::Unwind]),

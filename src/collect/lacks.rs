@@ -89,7 +89,7 @@ impl Process<'_> {
     /// A program that loads libraries by itself, and does not say which.
     fn dlopen(&self, met: &Met, is_auto: bool) -> Option<Finding> {
         let program = &self.loading.objects[PROGRAM];
-        let symbol = program.elf.hints().iter().find(|symbol| symbol.hint == Hint::Dlopen)?;
+        let symbol = program.elf.symbol_for(&[Hint::Dlopen])?;
         let mut requests = program.requests.iter();
         let named = requests.any(|request| matches!(request.asked, Asked::Caller(_)) && !met.has_module(&request.name));
         // What is not included with --auto cannot be.
@@ -127,9 +127,7 @@ impl Process<'_> {
 
     fn loads_silently(&self, object: usize) -> bool {
         let elf = &self.loading.objects[object].elf;
-        counts(object, elf)
-            && elf.dlopen_notes().is_empty()
-            && elf.hints().iter().any(|symbol| symbol.hint == Hint::Dlopen)
+        counts(object, elf) && elf.dlopen_notes().is_empty() && elf.symbol_for(&[Hint::Dlopen]).is_some()
     }
 
     /// What notes name that is of less priority than what was asked for.
@@ -185,8 +183,7 @@ impl Process<'_> {
 
     /// A shell, which no image has by itself.
     fn shell(&self) -> Option<Finding> {
-        let hints = self.loading.objects[PROGRAM].elf.hints();
-        let symbol = hints.iter().find(|symbol| symbol.hint == Hint::Shell)?;
+        let symbol = self.loading.objects[PROGRAM].elf.symbol_for(&[Hint::Shell])?;
         let evidence = self.evidence(PROGRAM, Clue::Symbol(symbol.name));
         let message = format!("a shell (/bin/sh: {evidence}; pack one beside it)");
         Some(Finding::note("shell", message, &evidence))

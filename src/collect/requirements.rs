@@ -82,14 +82,10 @@ impl Process<'_> {
 
     fn clue_of(&self, object: usize, asked: Asked, name: &OsStr) -> Option<Clue> {
         let elf = &self.loading.objects[object].elf;
+        let symbol = |wanted: &[Hint]| elf.symbol_for(wanted).map(|symbol| Clue::Symbol(symbol.name));
         match asked {
-            Asked::Symbol(0) => {
-                elf.hints().iter().find(|symbol| symbol.hint == Hint::Unwind).map(|s| Clue::Symbol(s.name))
-            }
-            Asked::Symbol(_) => {
-                let names = [Hint::Names, Hint::Users, Hint::Services];
-                elf.hints().iter().find(|symbol| names.contains(&symbol.hint)).map(|s| Clue::Symbol(s.name))
-            }
+            Asked::Symbol(0) => symbol(&[Hint::Unwind]),
+            Asked::Symbol(_) => symbol(&[Hint::Names, Hint::Users, Hint::Services]),
             Asked::Note(number) => {
                 let feature = elf.dlopen_notes().get(number).and_then(DlopenNote::feature);
                 Some(Clue::Note(feature.unwrap_or_default().to_owned()))

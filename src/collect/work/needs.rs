@@ -29,8 +29,7 @@ impl Work<'_> {
 
     /// The constants of a program that could name what it opens by itself, where anything is made of them.
     pub(super) fn constants(&self, files: &Files<'_>, program: &Loaded) -> Constants {
-        let hints = program.elf.hints();
-        let has = |hint: Hint| hints.iter().any(|symbol| symbol.hint == hint);
+        let has = |hint: Hint| program.elf.symbol_for(&[hint]).is_some();
         let loads_libraries = has(Hint::Dlopen) && program.elf.dlopen_notes().is_empty();
         let is_wanted = loads_libraries
             || has(Hint::Charsets)
