@@ -4,6 +4,7 @@ mod archive;
 mod builder;
 mod compress;
 mod digest;
+mod docker;
 mod documents;
 mod given;
 mod json;
@@ -133,6 +134,18 @@ impl Image {
     /// complete archive.
     pub fn write_archive_to(&self, mut out: impl Write) -> Result<Written> {
         archive::write_to_stream(self, &mut out)
+    }
+
+    /// Writes an archive in docker's own form for what reads a pipe: `docker load` and `podman load` without `--input`. It
+    /// is uncompressed, whatever [`ImageBuilder::compression`] says, and so written in one pass: the layer is made once,
+    /// nothing is kept, and its bytes flow from the first moment on. The digests are those of the image uncompressed;
+    /// [`Written::config_digest`], docker's image id, is the same for every compression.
+    ///
+    /// # Errors
+    /// Those of [`Image::write_archive_to`]. What was written until then is no image to any tool, because what names its
+    /// parts comes last.
+    pub fn write_docker_archive_to(&self, mut out: impl Write) -> Result<Written> {
+        docker::write(self, &mut out)
     }
 
     /// Adds the image to an OCI image layout (OCI image spec, image layout), which is made if there is none. Images of

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
 use super::documents::{Document, Documents, OCI_LAYOUT, index};
-use super::layer::Layer;
+use super::layer::{Layer, LayerPlan};
 use super::members::{TRAILER, directory_header, file_header, padding};
 use super::publish::WRITE;
 use super::{Image, Written};
@@ -17,7 +17,7 @@ pub(crate) fn write_to_file(image: &Image, file: &mut File) -> Result<Written> {
     archive.directories()?;
     let at = archive.written;
     archive.bytes(&[0; 512])?;
-    let layer = archive.layer()?;
+    let layer = archive.layer(&image.layer_plan())?;
     let header = file_header(&layer.blob.blob(), layer.blob.size, image.mtime());
     let written = archive.rest(&layer)?;
     file.write_all_at(&header, at).map_err(unwritable)?;
@@ -30,7 +30,7 @@ pub(crate) fn write_to_stream(image: &Image, out: &mut dyn Write) -> Result<Writ
     let mut archive = Archive::new(image, out);
     archive.directories()?;
     archive.bytes(&file_header(&layer.blob.blob(), layer.blob.size, image.mtime()))?;
-    if archive.layer()? != layer {
+    if archive.layer(&image.layer_plan())? != layer {
         // Every file was as it was analyzed, both times.
         return Err(Cause::Changed.during("write the layer a second time"));
     }
@@ -39,14 +39,15 @@ pub(crate) fn write_to_stream(image: &Image, out: &mut dyn Write) -> Result<Writ
     Ok(written)
 }
 
-struct Archive<'a> {
+/// A tar file on its way out.
+pub(super) struct Archive<'a> {
     image: &'a Image,
     out: &'a mut dyn Write,
     written: u64,
 }
 
 impl<'a> Archive<'a> {
-    fn new(image: &'a Image, out: &'a mut dyn Write) -> Self {
+    pub(super) fn new(image: &'a Image, out: &'a mut dyn Write) -> Self {
         Archive { image, out, written: 0 }
     }
 
@@ -56,8 +57,8 @@ impl<'a> Archive<'a> {
     }
 
     /// The layer itself, behind its header.
-    fn layer(&mut self) -> Result<Layer> {
-        let layer = self.image.layer_plan().write(self.out)?;
+    pub(super) fn layer(&mut self, plan: &LayerPlan<'_>) -> Result<Layer> {
+        let layer = plan.write(self.out)?;
         self.written += layer.blob.size;
         self.bytes(padding(layer.blob.size))?;
         Ok(layer)
@@ -77,19 +78,24 @@ impl<'a> Archive<'a> {
         Ok(Written::new(layer, &documents, self.written))
     }
 
-    fn member(&mut self, name: &str, text: &str) -> Result<()> {
+    pub(super) fn member(&mut self, name: &str, text: &str) -> Result<()> {
         let size = text.len() as u64;
         let parts = [&file_header(name, size, self.image.mtime()), text.as_bytes(), padding(size)];
         self.bytes(&parts.concat())
     }
 
-    fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.out.write_all(bytes).map_err(unwritable)?;
         self.written += bytes.len() as u64;
         Ok(())
     }
+
+    /// The bytes so far.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
 }
 
-fn unwritable(error: io::Error) -> Error {
+pub(super) fn unwritable(error: io::Error) -> Error {
     Cause::Io(error).during(WRITE)
 }

@@ -29,3 +29,5 @@ mod versions;
 
 #[cfg(feature = "cli")]
 mod command;
+#[cfg(feature = "cli")]
+mod loading;
