@@ -55,7 +55,10 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
 fn builder(build: &Build) -> Result<ImageBuilder, Failure> {
     let mut builder = Image::builder();
     builder.collector(build.search.collector()).compression(build.compression).cmd(build.cmd.clone());
-    builder.created(created(build)?);
+    builder.created(created(build)?).durable(!build.no_sync);
+    if let Some(dir) = &build.cache {
+        builder.cache_dir(dir);
+    }
     for path in &build.binaries {
         builder.binary(path);
     }
