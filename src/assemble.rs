@@ -2,6 +2,7 @@
 
 mod archive;
 mod builder;
+mod cache;
 mod compress;
 mod digest;
 mod docker;
@@ -11,6 +12,8 @@ mod json;
 mod layer;
 mod layout;
 mod members;
+mod pieces;
+mod progress;
 mod publish;
 mod reference;
 mod rootfs;
@@ -26,12 +29,15 @@ use crate::error::{Cause, Result};
 use crate::finding::Finding;
 use crate::root::FileId;
 use crate::tree::{Content, Entry, Tree};
+use cache::{Cache, Slot, Standing};
 use documents::{Description, Documents};
-use layer::{Layer, LayerPlan};
-use publish::{Draft, WRITE};
+use layer::{Layer, LayerPlan, LayerWriter};
+use progress::Reporter;
+use publish::{Draft, Durability, WRITE, final_target};
 
 pub use builder::ImageBuilder;
 pub use compress::Compression;
+pub use progress::{Progress, Stage};
 
 /// An image: everything resolved and checked, nothing compressed or written yet.
 ///
@@ -43,7 +49,16 @@ pub struct Image {
     tree: Tree,
     description: Description,
     findings: Vec<Finding>,
+    making: Making,
+}
+
+/// How an image is made, which changes no byte of it.
+#[derive(Debug)]
+struct Making {
     threads: NonZeroUsize,
+    cache: Option<(Cache, Slot)>,
+    durability: Durability,
+    reporter: Reporter,
 }
 
 /// What was written: the digests by which others know it.
@@ -120,11 +135,7 @@ impl Image {
     /// [`Io`](crate::ErrorKind::Io), [`Changed`](crate::ErrorKind::Changed), and
     /// [`OutputRefused`](crate::ErrorKind::OutputRefused) where `file` is no regular file.
     pub fn write_archive(&self, file: impl AsRef<Path>) -> Result<Written> {
-        let file = file.as_ref();
-        self.expect_no_input(file)?;
-        let mut draft = Draft::of_file(file)?;
-        let written = archive::write_to_file(self, draft.file()).map_err(|error| error.at(file))?;
-        draft.publish().map(|()| written)
+        self.write_file(file.as_ref(), "archive", |layer, file| archive::write_to_file(self, layer, file))
     }
 
     /// Writes the same bytes to a pipe, a socket or memory. The layer is made twice, because its digest stands before it.
@@ -133,7 +144,7 @@ impl Image {
     /// [`Io`](crate::ErrorKind::Io) and [`Changed`](crate::ErrorKind::Changed); what was written until then is no
     /// complete archive.
     pub fn write_archive_to(&self, mut out: impl Write) -> Result<Written> {
-        archive::write_to_stream(self, &mut out)
+        archive::write_to_stream(self, self.layer_writer(), &mut out)
     }
 
     /// Writes an archive in docker's own form for what reads a pipe: `docker load` and `podman load` without `--input`. It
@@ -171,13 +182,10 @@ impl Image {
     /// # Errors
     /// Those of [`Image::write_archive`].
     pub fn write_layer(&self, file: impl AsRef<Path>) -> Result<Written> {
-        let file = file.as_ref();
-        self.expect_no_input(file)?;
-        let mut draft = Draft::of_file(file)?;
-        let layer = self.layer_plan().write(draft.file()).map_err(|error| error.at(file))?;
-        let documents = self.description.documents(&layer)?;
-        draft.publish()?;
-        Ok(Written::new(&layer, &documents, layer.blob.size))
+        self.write_file(file.as_ref(), "layer", |layer, file| {
+            let layer = layer.write(file)?;
+            Ok(Written::new(&layer, &self.description.documents(&layer)?, layer.blob.size))
+        })
     }
 
     /// Writes the layer alone to a pipe, a socket or memory.
@@ -185,7 +193,7 @@ impl Image {
     /// # Errors
     /// Those of [`Image::write_archive_to`].
     pub fn write_layer_to(&self, mut out: impl Write) -> Result<Written> {
-        let layer = self.layer_plan().write(&mut out)?;
+        let layer = self.layer_writer().write(&mut out)?;
         out.flush().map_err(|error| Cause::Io(error).during(WRITE))?;
         let documents = self.description.documents(&layer)?;
         Ok(Written::new(&layer, &documents, layer.blob.size))
@@ -206,12 +214,62 @@ impl Image {
         }
     }
 
-    fn layer_plan(&self) -> LayerPlan<'_> {
+    /// Writes an output that is one file, unless it is there already.
+    fn write_file(
+        &self,
+        file: &Path,
+        kind: &str,
+        write: impl FnOnce(&mut LayerWriter<'_>, &mut Draft) -> Result<Written>,
+    ) -> Result<Written> {
+        self.expect_no_input(file)?;
+        let target = final_target(file)?;
+        let mut layer = self.layer_writer();
+        if let Some(written) = self.find_written(&layer, kind, &target).map_err(|error| error.at(file))? {
+            return Ok(written);
+        }
+        let mut draft = Draft::beside(target.clone(), self.making.durability)?;
+        let written = write(&mut layer, &mut draft).map_err(|error| error.at(file))?;
+        let published = draft.publish(&self.making.reporter)?;
+        if let Some(standing) = self.standing(kind, &target, &written) {
+            standing.remember(&published);
+        }
+        Ok(written)
+    }
+
+    /// What was written to `target` before, if that is what would be written now.
+    fn find_written(&self, layer: &LayerWriter<'_>, kind: &str, target: &Path) -> Result<Option<Written>> {
+        let Some(layer) = layer.known()? else { return Ok(None) };
+        let documents = self.description.documents(&layer)?;
+        let written = Written::new(&layer, &documents, 0);
+        let size = self.standing(kind, target, &written).and_then(|standing| standing.find());
+        Ok(size.map(|size| Written { size, ..written }))
+    }
+
+    /// An output, and all that tells its bytes.
+    fn standing(&self, kind: &str, target: &Path, written: &Written) -> Option<Standing<'_>> {
+        let (cache, _) = self.making.cache.as_ref()?;
+        let names: Vec<String> = self.names().collect();
+        let created = self.description.created.to_le_bytes();
+        let names = names.iter().map(String::as_bytes);
+        let content: Vec<&[u8]> =
+            [kind.as_bytes(), written.digest.as_bytes(), &created].into_iter().chain(names).collect();
+        Some(cache.standing(target, &content, self.making.durability))
+    }
+
+    fn layer_writer(&self) -> LayerWriter<'_> {
+        self.layer_plan(self.description.compression).begin()
+    }
+
+    fn layer_plan(&self, compression: Compression) -> LayerPlan<'_> {
+        // What is remembered is of one compression.
+        let cache = self.making.cache.as_ref().filter(|_| compression == self.description.compression);
         LayerPlan {
             entries: self.tree.entries(),
             mtime: self.mtime(),
-            compression: self.description.compression,
-            threads: self.threads,
+            compression,
+            threads: self.making.threads,
+            cache: cache.map(|(cache, slot)| (cache, *slot)),
+            reporter: &self.making.reporter,
         }
     }
 

@@ -99,7 +99,7 @@ mod tree;
 pub use analyze::{
     ByteOrder, Class, Dependency, DependencyKind, DlopenNote, Elf, ElfKind, Machine, Priority, VersionNeed, limits,
 };
-pub use assemble::{Compression, Image, ImageBuilder, Written};
+pub use assemble::{Compression, Image, ImageBuilder, Progress, Stage, Written};
 pub use check::{Check, Problem, check};
 pub use collect::{Closure, Collector, Explanation, Libc, Link, Object, Request};
 pub use error::{Error, ErrorKind, Result};

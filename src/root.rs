@@ -324,6 +324,31 @@ impl Stamp {
     }
 }
 
+/// The bytes of a stored [`Stamp`].
+pub(crate) const STAMP: usize = 64;
+
+/// A point in time of the clock that files are stamped with: seconds and nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment(i64, u64);
+
+impl Moment {
+    /// Now. Linux stamps files with the time of its last tick (`current_time` in fs/inode.c), which this clock tells.
+    #[allow(clippy::unnecessary_cast)]
+    pub(crate) fn now() -> Moment {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+        Moment(time.tv_sec as i64, time.tv_nsec as u64)
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        (u128::from(self.1) << 64 | u128::from(self.0 as u64)).to_le_bytes()
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Moment {
+        let both = u128::from_le_bytes(bytes);
+        Moment(both as u64 as i64, (both >> 64) as u64)
+    }
+}
+
 /// The extended attribute in which a file's own capabilities are (capabilities(7)).
 pub(crate) const CAPABILITY: &str = "security.capability";
 
@@ -358,6 +383,34 @@ impl Stamp {
     /// Whether whoever runs the file gets the rights of its owner or group.
     pub(crate) fn gains_rights(&self) -> bool {
         gains_rights(self.mode)
+    }
+
+    /// Of an open file.
+    pub(crate) fn of_file(file: &File) -> Option<Stamp> {
+        rustix::fs::fstat(file).ok().map(|status| Stamp::of(&status))
+    }
+
+    /// All that it tells, to be stored.
+    pub(crate) fn to_bytes(self) -> [u8; STAMP] {
+        let Stamp { id, size, mode, mtime, ctime } = self;
+        let numbers = [id.dev, id.ino, size, u64::from(mode), mtime.0 as u64, mtime.1, ctime.0 as u64, ctime.1];
+        let mut bytes = [0; STAMP];
+        for (place, number) in bytes.chunks_exact_mut(8).zip(numbers) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// Whether every later change of the file shows in its stamp, for somebody who read it after `moment`.
+    ///
+    /// Two changes within one tick of the file system's clock leave the same times behind (git's documentation,
+    /// "Racy Git"). Of a clock that knows no fractions of a second, a tick may be two seconds, as on FAT.
+    pub(crate) fn is_settled(&self, moment: Moment) -> bool {
+        let (seconds, nanoseconds) = self.ctime;
+        match nanoseconds {
+            0 => seconds.saturating_add(2) < moment.0,
+            _ => (seconds, nanoseconds) < (moment.0, moment.1),
+        }
     }
 
     /// Of the `number`th file that is on no disk.

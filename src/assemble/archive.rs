@@ -1,36 +1,38 @@
 //! The combined archive: one tar that is an OCI layout and a docker archive at once.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
 
 use super::documents::{Document, Documents, OCI_LAYOUT, index};
-use super::layer::{Layer, LayerPlan};
+use super::layer::{Layer, LayerWriter};
 use super::members::{TRAILER, directory_header, file_header, padding};
-use super::publish::WRITE;
+use super::publish::{Draft, WRITE};
 use super::{Image, Written};
 use crate::error::{Cause, Error, Result};
 
 /// Writes to a file. The name and size of the layer stand before it, and are filled in when they are known.
-pub(crate) fn write_to_file(image: &Image, file: &mut File) -> Result<Written> {
+pub(crate) fn write_to_file(image: &Image, layer: &mut LayerWriter<'_>, file: &mut Draft) -> Result<Written> {
     let mut archive = Archive::new(image, file);
     archive.directories()?;
     let at = archive.written;
     archive.bytes(&[0; 512])?;
-    let layer = archive.layer(&image.layer_plan())?;
+    let layer = archive.layer(layer)?;
     let header = file_header(&layer.blob.blob(), layer.blob.size, image.mtime());
     let written = archive.rest(&layer)?;
-    file.write_all_at(&header, at).map_err(unwritable)?;
+    file.fill_in(&header, at).map_err(unwritable)?;
     Ok(written)
 }
 
-/// Writes to anything. What comes first must be known first, so the layer is made twice: once to be hashed.
-pub(crate) fn write_to_stream(image: &Image, out: &mut dyn Write) -> Result<Written> {
-    let layer = image.layer_plan().write(&mut io::sink())?;
+/// Writes to anything. What comes first must be known first, so the layer is made twice, unless it is known from before:
+/// once to be hashed.
+pub(crate) fn write_to_stream(image: &Image, mut writer: LayerWriter<'_>, out: &mut dyn Write) -> Result<Written> {
+    let layer = match writer.known()? {
+        Some(layer) => layer,
+        None => writer.write(&mut io::sink())?,
+    };
     let mut archive = Archive::new(image, out);
     archive.directories()?;
     archive.bytes(&file_header(&layer.blob.blob(), layer.blob.size, image.mtime()))?;
-    if archive.layer(&image.layer_plan())? != layer {
+    if archive.layer(&mut writer)? != layer {
         // Every file was as it was analyzed, both times.
         return Err(Cause::Changed.during("write the layer a second time"));
     }
@@ -57,8 +59,8 @@ impl<'a> Archive<'a> {
     }
 
     /// The layer itself, behind its header.
-    pub(super) fn layer(&mut self, plan: &LayerPlan<'_>) -> Result<Layer> {
-        let layer = plan.write(self.out)?;
+    pub(super) fn layer(&mut self, writer: &mut LayerWriter<'_>) -> Result<Layer> {
+        let layer = writer.write(self.out)?;
         self.written += layer.blob.size;
         self.bytes(padding(layer.blob.size))?;
         Ok(layer)

@@ -3,15 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::Image;
+use super::cache::{Cache, Slot};
 use super::compress::Compression;
 use super::documents::{Description, Runtime};
 use super::given::{self, Given};
+use super::progress::{Progress, Reporter, Stage};
+use super::publish::Durability;
 use super::reference::Reference;
 use super::source::SourceReader;
 use super::timestamp;
+use super::{Image, Making};
 use crate::analyze::Priority;
 use crate::check;
 use crate::collect::{Closure, Collector, ImageFacts, Setting, Source, excludes};
@@ -54,6 +58,9 @@ pub struct ImageBuilder {
     tags: Vec<String>,
     compression: Compression,
     threads: Option<NonZeroUsize>,
+    cache_dir: Option<PathBuf>,
+    is_fleeting: bool,
+    reporter: Reporter,
     created: u64,
 }
 
@@ -235,9 +242,39 @@ impl ImageBuilder {
         self
     }
 
-    /// How many threads compress; by default as many as the machine runs at once. They change no byte.
+    /// How many threads compress; by default as many as the machine runs at once, and 16 at most: with more, reading and
+    /// hashing is what takes the time. They change no byte.
+    ///
+    /// Each takes about 6 MB of memory at the usual levels.
     pub fn threads(&mut self, threads: NonZeroUsize) -> &mut Self {
         self.threads = Some(threads);
+        self
+    }
+
+    /// A directory in which to remember what was made, so that the next image costs what changed. None by default.
+    ///
+    /// It changes no byte: what is unknown, damaged or gone is made anew. Files are taken for unchanged by device, inode,
+    /// size and times, as git does it, never by time alone. It is made if there is none, for its owner alone; several
+    /// processes may share it; it grows to about 2 GiB, less what was not used for the longest time; and it may be
+    /// deleted at any time. One that belongs to another user, or that its group or everybody may write, is not used,
+    /// which is a `cache` warning.
+    pub fn cache_dir(&mut self, dir: impl Into<PathBuf>) -> &mut Self {
+        self.cache_dir = Some(dir.into());
+        self
+    }
+
+    /// Whether outputs are on disk, and not just in memory, when a `write_*` returns; `true` by default. Without it a
+    /// loss of power soon after may leave an output empty or cut short, so it is for outputs that are thrown away.
+    pub fn durable(&mut self, durable: bool) -> &mut Self {
+        self.is_fleeting = !durable;
+        self
+    }
+
+    /// Calls back while the image is made, a few times a second or more: [`Stage::Resolve`] in [`build`](Self::build),
+    /// [`Stage::Pack`] after every piece of the layer, of 2 MiB at most, and [`Stage::Sync`] before waiting for the disk.
+    /// The calls come from the thread that calls `build` or `write_*`, which waits for them.
+    pub fn progress(&mut self, callback: impl Fn(Progress) + Send + Sync + 'static) -> &mut Self {
+        self.reporter = Reporter::to(callback);
         self
     }
 
@@ -256,6 +293,7 @@ impl ImageBuilder {
     /// of a program.
     pub fn build(&self) -> Result<Image> {
         let (runtime, mut names) = self.checked()?;
+        self.reporter.report(Progress::new(Stage::Resolve, 0, 0));
         let given = given::extras(&self.given)?;
         let closures = self.closures(&runtime)?;
         expect_complete(&closures, &self.binaries)?;
@@ -280,7 +318,7 @@ impl ImageBuilder {
                 Err(finding) => findings.push(finding),
             }
         }
-        let findings = each_once(findings);
+        let mut findings = each_once(findings);
         let runtime = Runtime { entrypoint: self.entrypoint_of(&closures[0])?, ..runtime };
         let description = Description {
             architecture,
@@ -291,8 +329,37 @@ impl ImageBuilder {
             names,
             compression: self.compression,
         };
-        let threads = self.threads.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
-        Ok(Image { closures, tree, description, findings, threads })
+        let cache = match &self.cache_dir {
+            None => None,
+            Some(dir) => self.cache(dir, &closures)?.map_err(|finding| findings.push(finding)).ok(),
+        };
+        let making = Making {
+            threads: self.compressors(),
+            cache,
+            durability: self.durability(),
+            reporter: self.reporter.clone(),
+        };
+        Ok(Image { closures, tree, description, findings, making })
+    }
+
+    fn compressors(&self) -> NonZeroUsize {
+        let available = || Some(std::thread::available_parallelism().ok()?.min(MOST_THREADS));
+        self.threads.or_else(available).unwrap_or(NonZeroUsize::MIN)
+    }
+
+    fn durability(&self) -> Durability {
+        if self.is_fleeting { Durability::Fleeting } else { Durability::Durable }
+    }
+
+    /// The cache, and where in it images of these programs are, or why it is not used.
+    fn cache(&self, dir: &Path, closures: &[Closure]) -> Result<Result<(Cache, Slot), Finding>> {
+        let sources: Vec<PathBuf> = closures.iter().map(|closure| closure.program().source()).collect();
+        let paths = closures.iter().map(|closure| closure.program().path());
+        let likeness: Vec<&[u8]> =
+            sources.iter().map(PathBuf::as_path).chain(paths).map(|path| path.as_os_str().as_bytes()).collect();
+        let slot = Slot::of(self.compression, &likeness);
+        let slot = slot.map_err(|error| Cause::Io(error).during("prepare to compress the layer"))?;
+        Ok(Cache::open(dir).map(|cache| (cache, slot)))
     }
 
     /// The closures of the programs. Of what has one list in an image all programs that have some get the same.
@@ -434,6 +501,9 @@ impl ImageBuilder {
 }
 
 const PACK: &str = "pack";
+
+/// Compressors that keep up with one thread that reads and hashes.
+const MOST_THREADS: NonZeroUsize = NonZeroUsize::new(16).expect("it is not zero");
 
 /// The needs of a program that are met and have one list in an image, whoever has them.
 fn listed_needs(closure: &Closure) -> impl Iterator<Item = &Need> {

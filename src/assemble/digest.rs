@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use sha2::digest::common::hazmat::{SerializableState, SerializedState};
 use sha2::{Digest as _, Sha256};
 
 /// Hashes what is fed to it, and counts it.
@@ -10,6 +11,12 @@ pub(crate) struct Hasher {
     state: Sha256,
     bytes: u64,
 }
+
+/// A hasher at rest: its state, and the count of bytes, from which it can go on.
+pub(crate) type Saved = [u8; STATE + 8];
+
+/// Eight words, the count of blocks, and the block that is not full yet.
+const STATE: usize = 104;
 
 /// The digest and the size of some bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +30,22 @@ impl Hasher {
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.state.update(bytes);
         self.bytes += bytes.len() as u64;
+    }
+
+    pub(crate) fn save(&self) -> Saved {
+        let mut saved = [0; STATE + 8];
+        let (state, bytes) = saved.split_at_mut(STATE);
+        state.copy_from_slice(&self.state.serialize());
+        bytes.copy_from_slice(&self.bytes.to_le_bytes());
+        saved
+    }
+
+    /// Goes on from where another one was; `None` where that is no state of a hasher.
+    pub(crate) fn resumed(saved: &Saved) -> Option<Hasher> {
+        let (state, bytes) = saved.split_at(STATE);
+        let state = SerializedState::<Sha256>::try_from(state).ok()?;
+        let bytes = u64::from_le_bytes(bytes.try_into().ok()?);
+        Some(Hasher { state: Sha256::deserialize(&state).ok()?, bytes })
     }
 
     pub(crate) fn finish(self) -> Hashed {

@@ -6,7 +6,6 @@ use std::io::Write;
 use super::archive::{Archive, unwritable};
 use super::compress::Compression;
 use super::documents::{self, Description};
-use super::layer::LayerPlan;
 use super::members::{TRAILER, file_header, layer_header, padding};
 use super::{Image, Written};
 use crate::error::{Cause, Result};
@@ -17,11 +16,11 @@ const LAYER: &str = "layer.tar";
 /// Writes to anything, uncompressed, because only then is the layer's size known before its bytes are.
 pub(crate) fn write(image: &Image, out: &mut dyn Write) -> Result<Written> {
     let description = Description { compression: Compression::None, ..image.description().clone() };
-    let plan = LayerPlan { compression: Compression::None, ..image.layer_plan() };
+    let plan = image.layer_plan(Compression::None);
     let size = size_of_tar(plan.entries, plan.mtime);
     let mut archive = Archive::new(image, out);
     archive.bytes(&file_header(LAYER, size, plan.mtime))?;
-    let layer = archive.layer(&plan)?;
+    let layer = archive.layer(&mut plan.begin())?;
     if layer.blob.size != size {
         // Every file was as it was analyzed.
         return Err(Cause::Changed.during("write the layer in the size that was announced"));

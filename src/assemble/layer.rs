@@ -6,25 +6,24 @@ use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 
-use super::compress::{Compression, Compressor};
-use super::digest::{Hashed, Hasher};
-use super::members::{TRAILER, layer_header, padding};
-use super::source::SourceReader;
-use crate::collect::Source;
-use crate::error::{Cause, Error, Result};
-use crate::tree::{Content, Entry};
+use blake3::Hash;
 
-/// The most bytes that are compressed in one piece. Each file begins a piece, so where the cuts lie depends on the
-/// contents alone; larger pieces compress a little better, and need more memory for each thread.
-const PIECE: usize = 2 << 20;
+use super::cache::{Cache, Recorded, SUM, Session, Slot, origin};
+use super::compress::{Compression, Compressor};
+use super::digest::{Hashed, Hasher, Saved};
+use super::pieces::{PIECE, Piece, PieceReader, cut};
+use super::progress::{Progress, Reporter, Stage};
+use crate::error::{Cause, Error, Result};
+use crate::tree::Entry;
 
 /// What is written, and how.
-#[derive(Clone, Copy)]
 pub(crate) struct LayerPlan<'a> {
     pub(crate) entries: &'a [Entry],
     pub(crate) mtime: u64,
     pub(crate) compression: Compression,
     pub(crate) threads: NonZeroUsize,
+    pub(crate) cache: Option<(&'a Cache, Slot)>,
+    pub(crate) reporter: &'a Reporter,
 }
 
 /// A layer that was written: of the tar inside, and of the blob.
@@ -34,220 +33,302 @@ pub(crate) struct Layer {
     pub(crate) blob: Hashed,
 }
 
-/// One piece on its way from the reader through a compressor to the writer. Its buffers are used again and again.
-#[derive(Default)]
-struct Piece {
-    number: usize,
-    raw: Vec<u8>,
-    packed: Vec<u8>,
-    packed_size: Option<usize>,
+/// A layer that can be written, more than once.
+pub(crate) struct LayerWriter<'a> {
+    compression: Compression,
+    threads: NonZeroUsize,
+    reporter: &'a Reporter,
+    pieces: Vec<Piece<'a>>,
+    session: Option<Session<'a>>,
 }
 
-impl Piece {
-    fn bytes(&self) -> &[u8] {
-        match self.packed_size {
-            Some(size) => &self.packed[..size],
-            None => &self.raw,
-        }
+impl<'a> LayerPlan<'a> {
+    /// Cuts the layer, and finds what is known of it from before.
+    pub(crate) fn begin(self) -> LayerWriter<'a> {
+        let pieces = cut(self.entries, self.mtime);
+        let session = self.cache.map(|(cache, slot)| Session::begin(cache, slot, &pieces));
+        let LayerPlan { compression, threads, reporter, .. } = self;
+        LayerWriter { compression, threads, reporter, pieces, session }
+    }
+}
+
+/// As long as anything that becomes of a piece, with room to spare for how codecs say that they cannot compress it, and
+/// for the checksum of what comes from a cache.
+const BUFFER: usize = PIECE + PIECE / 64 + SUM;
+
+/// One piece on its way from the reader through a compressor to the writer. Its buffer is used again and again.
+struct Load {
+    number: usize,
+    /// The piece's bytes, then those that it is packed into, and behind them what was there before.
+    buffer: Vec<u8>,
+    size: usize,
+    /// The digest of its bytes, where it is wanted.
+    content: Option<Hash>,
+    is_read: bool,
+    /// Whether it, and all before it, are as they are recorded.
+    is_recorded: bool,
+}
+
+impl Load {
+    fn new() -> Self {
+        // Memory that is never touched is never there.
+        Load { number: 0, buffer: vec![0; BUFFER], size: 0, content: None, is_read: false, is_recorded: false }
     }
 
-    fn pack(&mut self, compressor: &mut Option<Compressor>) -> io::Result<()> {
-        if let Some(compressor) = compressor {
-            self.packed_size = Some(compressor.compress(&self.raw, &mut self.packed)?);
-        }
-        Ok(())
+    fn bytes(&self) -> &[u8] {
+        &self.buffer[..self.size]
+    }
+
+    fn read<'p>(&mut self, reader: &mut PieceReader<'p>, piece: &Piece<'p>) -> Result<()> {
+        self.size = piece.size();
+        self.is_read = true;
+        reader.read(piece, &mut self.buffer[..piece.size()])
     }
 }
 
 /// What a thread does.
 type Work<'w> = Box<dyn FnOnce() + Send + 'w>;
 
-impl LayerPlan<'_> {
+/// What a thread that reads has learnt.
+struct Readings {
+    hasher: Hasher,
+    /// Of each piece that was not known before: what it was made of, its content, and the hasher behind it.
+    learnt: Vec<(Hash, Hash, Saved)>,
+}
+
+impl<'a> LayerWriter<'a> {
+    /// The layer, where all of it is known already.
+    pub(crate) fn known(&self) -> Result<Option<Layer>> {
+        let Some(session) = self.session.as_ref().filter(|session| session.known() == self.pieces.len()) else {
+            return Ok(None);
+        };
+        let mut reader = PieceReader::default();
+        self.pieces.iter().try_for_each(|piece| reader.expect_unchanged(piece))?;
+        let hashers = session.hashers_behind(self.pieces.len() - 1);
+        Ok(hashers.map(|(diff, blob)| Layer { diff_id: diff.finish(), blob: blob.finish() }))
+    }
+
     /// Streams the layer to `out`.
-    pub(crate) fn write(&self, out: &mut dyn Write) -> Result<Layer> {
-        let mut blob = Blob { out, hasher: (self.compression != Compression::None).then(Hasher::default) };
-        let diff_id = match self.threads.get().min(self.pieces()) {
+    pub(crate) fn write(&mut self, out: &mut dyn Write) -> Result<Layer> {
+        let mut blob = Blob::new(self, out);
+        let readings = match self.threads.get().min(self.pieces.len()) {
             0 | 1 => self.write_alone(&mut blob)?,
             threads => self.write_together(threads, &mut blob)?,
         };
-        let diff_id = diff_id.finish();
-        let blob = blob.hasher.map_or_else(|| diff_id.clone(), Hasher::finish);
+        let Blob { hasher, learnt: behind, .. } = blob;
+        let diff_id = readings.hasher.finish();
+        let blob = hasher.map_or_else(|| diff_id.clone(), Hasher::finish);
+        if let Some(session) = &mut self.session {
+            let behind = behind.into_iter().map(Some).chain(std::iter::repeat(None));
+            let learnt = readings.learnt.into_iter().zip(behind);
+            session.learn(learnt.map(|((origin, content, diff), blob)| {
+                // Where nothing is compressed, the blob is the tar.
+                Recorded { origin, content, diff, blob: blob.unwrap_or(diff) }
+            }));
+        }
         Ok(Layer { diff_id, blob })
     }
 
-    /// The most pieces that there can be: more threads would have nothing to do.
-    fn pieces(&self) -> usize {
-        let size = |entry: &Entry| usize::try_from(entry.size()).unwrap_or(usize::MAX) / PIECE + 2;
-        self.entries.iter().map(size).fold(0, usize::saturating_add)
+    fn is_packed(&self) -> bool {
+        self.compression != Compression::None
     }
 
-    fn write_alone(&self, blob: &mut Blob<'_>) -> Result<Hasher> {
-        let mut compressor = self.compressor()?;
-        let mut flush = |mut piece: Piece| {
-            piece.pack(&mut compressor).map_err(unpackable)?;
-            blob.write(&piece)?;
-            Ok(piece)
-        };
-        let mut cutter = Cutter::new(Piece::default(), &mut flush);
-        self.cut(&mut cutter)?;
-        Ok(cutter.hasher)
+    fn write_alone(&self, blob: &mut Blob<'_>) -> Result<Readings> {
+        let mut packer = self.packer()?;
+        self.read_all(Load::new(), |mut load| {
+            packer.as_mut().map_or(Ok(()), |packer| packer.pack(&mut load))?;
+            blob.write(&load)?;
+            Ok(load)
+        })
     }
 
     /// One thread reads and hashes, others compress, and this one hashes and writes, so that `out` need not be [`Send`].
-    fn write_together(&self, threads: usize, blob: &mut Blob<'_>) -> Result<Hasher> {
+    fn write_together(&self, threads: usize, blob: &mut Blob<'_>) -> Result<Readings> {
         let (spare_sender, spare) = channel();
         let (raw_sender, raw) = channel();
         let (packed_sender, packed) = channel();
         let raw = Mutex::new(raw);
-        let compressors = if self.compression == Compression::None { 1 } else { threads };
         std::thread::scope(|scope| {
             let spawn = |work| std::thread::Builder::new().spawn_scoped(scope, work);
             let mut started = 0;
-            for _ in 0..compressors {
+            for _ in 0..if self.is_packed() { threads } else { 0 } {
                 let packed_sender = packed_sender.clone();
                 let work: Work<'_> = Box::new(|| self.pack_all(&raw, packed_sender));
                 // As many as the system gives.
                 started += usize::from(spawn(work).is_ok());
             }
-            drop(packed_sender);
-            // As many pieces as can be compressed, one being read, and one being written: no queue grows beyond that.
-            for _ in 0..started + 2 {
-                let _ = spare_sender.send(Piece::default());
+            if started == 0 && self.is_packed() {
+                return self.write_alone(blob);
             }
-            let (read_sender, read) = channel();
-            let work: Work<'_> = Box::new(move || drop(read_sender.send(self.read_all(&spare, &raw_sender))));
-            if started == 0 || spawn(work).is_err() {
+            // As many as can be compressed, one being read, and one being written: no queue grows beyond that.
+            for _ in 0..started + 2 {
+                let _ = spare_sender.send(Load::new());
+            }
+            let (readings_sender, readings) = channel();
+            let work: Work<'_> = Box::new(move || {
+                let send = |load| match started {
+                    0 => packed_sender.send(Ok(load)).map_err(|_| stopped()),
+                    _ => raw_sender.send(load).map_err(|_| stopped()),
+                };
+                let exchange = |load| send(load).and_then(|()| spare.recv().map_err(|_| stopped()));
+                let read = spare.recv().map_err(|_| stopped()).and_then(|first| self.read_all(first, exchange));
+                let _ = readings_sender.send(read);
+            });
+            if spawn(work).is_err() {
                 return self.write_alone(blob);
             }
             let written = write_in_order(packed, spare_sender, blob);
-            // Where writing failed, reading ended for want of spare pieces.
-            written.and(read.recv().unwrap_or_else(|_| Err(stopped())))
+            // Where writing failed, reading ended for want of spare loads.
+            let readings = readings.recv().unwrap_or_else(|_| Err(stopped()));
+            written.and(readings)
         })
     }
 
-    fn read_all(&self, spare: &Receiver<Piece>, raw: &Sender<Piece>) -> Result<Hasher> {
-        let first = spare.recv().map_err(|_| stopped())?;
-        let mut flush = |piece: Piece| {
-            raw.send(piece).map_err(|_| stopped())?;
-            spare.recv().map_err(|_| stopped())
-        };
-        let mut cutter = Cutter::new(first, &mut flush);
-        self.cut(&mut cutter)?;
-        Ok(cutter.hasher)
+    /// Reads what must be read, and hands on each piece in its turn.
+    fn read_all(&self, mut load: Load, mut exchange: impl FnMut(Load) -> Result<Load>) -> Result<Readings> {
+        let mut reading = Reading::new(self);
+        for number in 0..self.pieces.len() {
+            reading.read(number, &mut load)?;
+            load = exchange(load)?;
+        }
+        reading.reader.finish()?;
+        Ok(Readings { hasher: reading.hasher, learnt: reading.learnt })
     }
 
-    fn pack_all(&self, raw: &Mutex<Receiver<Piece>>, packed: Sender<Result<Piece>>) {
-        let mut compressor = match self.compressor() {
-            Ok(compressor) => compressor,
+    fn pack_all(&self, raw: &Mutex<Receiver<Load>>, packed: Sender<Result<Load>>) {
+        let mut packer = match self.packer() {
+            Ok(packer) => packer,
             Err(error) => return drop(packed.send(Err(error))),
         };
         loop {
             let next = raw.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(mut piece) = next else { return };
-            let done = piece.pack(&mut compressor).map(|()| piece).map_err(unpackable);
-            if packed.send(done).is_err() {
+            let Ok(mut load) = next else { return };
+            let done = packer.as_mut().map_or(Ok(()), |packer| packer.pack(&mut load));
+            if packed.send(done.map(|()| load)).is_err() {
                 return;
             }
         }
     }
 
-    fn compressor(&self) -> Result<Option<Compressor>> {
-        self.compression.compressor().map_err(unpackable)
-    }
-
-    fn cut(&self, cutter: &mut Cutter<'_>) -> Result<()> {
-        for entry in self.entries {
-            let header = layer_header(entry, self.mtime);
-            match entry.content() {
-                Content::File(source) => {
-                    cutter.begin()?;
-                    cutter.add(&header)?;
-                    cutter.copy(source)?;
-                    cutter.add(padding(source.stamp.size))?;
-                }
-                Content::Generated(bytes) => {
-                    cutter.begin()?;
-                    cutter.add(&header)?;
-                    cutter.add(bytes)?;
-                    cutter.add(padding(bytes.len() as u64))?;
-                }
-                Content::Directory | Content::Link(_) | Content::HardLink(_) => cutter.add(&header)?,
-            }
-        }
-        cutter.add(&TRAILER)?;
-        cutter.begin()
+    /// A packer of its own for each thread; `None` where nothing is to be done.
+    fn packer(&self) -> Result<Option<Packer<'_, 'a>>> {
+        let compressor = self.compression.compressor().map_err(unpackable)?;
+        Ok(compressor.map(|compressor| Packer { layer: self, compressor, spare: vec![0; BUFFER] }))
     }
 }
 
-/// Cuts a stream into pieces.
-struct Cutter<'a> {
-    piece: Piece,
+/// The layer on its way in.
+struct Reading<'r, 'a> {
+    layer: &'r LayerWriter<'a>,
+    reader: PieceReader<'r>,
+    /// Of the diff_id.
     hasher: Hasher,
-    number: usize,
-    /// Takes a full piece, and gives an empty one.
-    flush: &'a mut dyn FnMut(Piece) -> Result<Piece>,
+    learnt: Vec<(Hash, Hash, Saved)>,
+    /// Whether all until now is as it is recorded.
+    is_recorded: bool,
 }
 
-impl<'a> Cutter<'a> {
-    fn new(piece: Piece, flush: &'a mut dyn FnMut(Piece) -> Result<Piece>) -> Self {
-        Cutter { piece, hasher: Hasher::default(), number: 0, flush }
+impl<'r, 'a: 'r> Reading<'r, 'a> {
+    fn new(layer: &'r LayerWriter<'a>) -> Self {
+        let hashers = layer.session.as_ref().and_then(Session::hashers_behind_known);
+        let hasher = hashers.map_or_else(Hasher::default, |(diff, _)| diff);
+        Reading { layer, reader: PieceReader::default(), hasher, learnt: Vec::new(), is_recorded: true }
     }
 
-    /// Ends the piece, if there is anything in it.
-    fn begin(&mut self) -> Result<()> {
-        if self.piece.raw.is_empty() {
+    fn read(&mut self, number: usize, load: &mut Load) -> Result<()> {
+        let piece = &self.layer.pieces[number];
+        (load.number, load.is_read, load.content) = (number, false, None);
+        match &self.layer.session {
+            None => {
+                load.read(&mut self.reader, piece)?;
+                self.hasher.update(load.bytes());
+                Ok(())
+            }
+            Some(session) if number < session.known() => self.pass(session, piece, load),
+            Some(session) => self.learn(session, piece, load),
+        }
+    }
+
+    /// What is known goes on without being hashed, and without being read if it was packed before.
+    fn pass(&mut self, session: &Session<'_>, piece: &'r Piece<'a>, load: &mut Load) -> Result<()> {
+        load.is_recorded = true;
+        load.content = session.recorded(load.number).map(|recorded| recorded.content);
+        match self.layer.is_packed() {
+            true => self.reader.expect_unchanged(piece),
+            false => load.read(&mut self.reader, piece),
+        }
+    }
+
+    fn learn(&mut self, session: &Session<'_>, piece: &'r Piece<'a>, load: &mut Load) -> Result<()> {
+        load.read(&mut self.reader, piece)?;
+        let content = blake3::hash(load.bytes());
+        let recorded = session.recorded(load.number).filter(|recorded| self.is_recorded && recorded.content == content);
+        match recorded.and_then(|recorded| Hasher::resumed(&recorded.diff)) {
+            Some(hasher) => self.hasher = hasher,
+            None => self.hasher.update(load.bytes()),
+        }
+        self.is_recorded = recorded.is_some();
+        load.is_recorded = self.is_recorded;
+        load.content = Some(content);
+        self.learnt.push((origin(piece), content, self.hasher.save()));
+        Ok(())
+    }
+}
+
+/// Packs pieces, one after another.
+struct Packer<'r, 'a> {
+    layer: &'r LayerWriter<'a>,
+    compressor: Compressor,
+    /// Where the next piece is packed.
+    spare: Vec<u8>,
+}
+
+impl<'r, 'a: 'r> Packer<'r, 'a> {
+    fn pack(&mut self, load: &mut Load) -> Result<()> {
+        let known = self.layer.session.as_ref().zip(load.content);
+        if let Some(size) = known.and_then(|(session, content)| session.frame(&content, &mut self.spare)) {
+            self.exchange(load, size);
             return Ok(());
         }
-        self.hasher.update(&self.piece.raw);
-        self.piece.number = self.number;
-        self.number += 1;
-        self.piece = (self.flush)(std::mem::take(&mut self.piece))?;
-        self.piece.raw.clear();
-        self.piece.packed_size = None;
+        if !load.is_read {
+            self.read_after_all(load)?;
+        }
+        let size = self.compressor.compress(load.bytes(), &mut self.spare).map_err(unpackable)?;
+        self.exchange(load, size);
+        if let Some((session, content)) = known {
+            session.store_frame(&content, load.bytes());
+        }
         Ok(())
     }
 
-    fn add(&mut self, bytes: &[u8]) -> Result<()> {
-        if self.piece.raw.len() >= PIECE {
-            self.begin()?;
+    /// A piece was known, and is not in the cache any more.
+    fn read_after_all(&self, load: &mut Load) -> Result<()> {
+        let mut reader = PieceReader::default();
+        load.read(&mut reader, &self.layer.pieces[load.number])?;
+        reader.finish()?;
+        match load.content == Some(blake3::hash(load.bytes())) {
+            true => Ok(()),
+            false => Err(Cause::Changed.during("pack what the cache knew")),
         }
-        self.piece.raw.extend_from_slice(bytes);
-        Ok(())
     }
 
-    /// Adds just the bytes that the file had when it was analyzed, or fails.
-    fn copy(&mut self, source: &Source) -> Result<()> {
-        let input = SourceReader::open(source)?;
-        let mut offset = 0;
-        while offset < source.stamp.size {
-            let wanted = (source.stamp.size - offset).min((PIECE - self.piece.raw.len()) as u64);
-            offset += self.read(&input, offset, wanted)?;
-            if self.piece.raw.len() >= PIECE {
-                self.begin()?;
-            }
-        }
-        input.finish()
-    }
-
-    fn read(&mut self, input: &SourceReader<'_>, offset: u64, wanted: u64) -> Result<u64> {
-        let raw = &mut self.piece.raw;
-        let start = raw.len();
-        raw.resize(start + usize::try_from(wanted).unwrap_or(PIECE), 0);
-        input.read(&mut raw[start..], offset).map(|()| wanted)
+    fn exchange(&mut self, load: &mut Load, size: usize) {
+        std::mem::swap(&mut self.spare, &mut load.buffer);
+        load.size = size;
     }
 }
 
-fn write_in_order(packed: Receiver<Result<Piece>>, spare: Sender<Piece>, blob: &mut Blob<'_>) -> Result<()> {
+fn write_in_order(packed: Receiver<Result<Load>>, spare: Sender<Load>, blob: &mut Blob<'_>) -> Result<()> {
     let mut waiting = BTreeMap::new();
     let mut next = 0;
-    for piece in packed {
-        let piece = piece?;
-        waiting.insert(piece.number, piece);
-        while let Some(piece) = waiting.remove(&next) {
-            blob.write(&piece)?;
+    for load in packed {
+        let load = load?;
+        waiting.insert(load.number, load);
+        while let Some(load) = waiting.remove(&next) {
+            blob.write(&load)?;
             next += 1;
-            // Once all is read, nobody wants spare pieces.
-            let _ = spare.send(piece);
+            // Once all is read, nobody wants spare loads.
+            let _ = spare.send(load);
         }
     }
     Ok(())
@@ -256,17 +337,50 @@ fn write_in_order(packed: Receiver<Result<Piece>>, spare: Sender<Piece>, blob: &
 /// The blob on its way out.
 struct Blob<'o> {
     out: &'o mut dyn Write,
+    pieces: &'o [Piece<'o>],
+    session: Option<&'o Session<'o>>,
     /// `None` where the blob is the tar itself, which is hashed already.
     hasher: Option<Hasher>,
+    /// The hasher behind each piece that was not known before.
+    learnt: Vec<Saved>,
+    reporter: &'o Reporter,
+    done: u64,
+    total: u64,
 }
 
-impl Blob<'_> {
-    fn write(&mut self, piece: &Piece) -> Result<()> {
-        let bytes = piece.bytes();
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(bytes);
+impl<'o> Blob<'o> {
+    fn new(layer: &'o LayerWriter<'_>, out: &'o mut dyn Write) -> Self {
+        let session = layer.session.as_ref();
+        let hashers = session.and_then(Session::hashers_behind_known);
+        let hasher = hashers.map_or_else(Hasher::default, |(_, blob)| blob);
+        Blob {
+            out,
+            pieces: &layer.pieces,
+            session,
+            hasher: layer.is_packed().then_some(hasher),
+            learnt: Vec::new(),
+            reporter: layer.reporter,
+            done: 0,
+            total: layer.pieces.iter().map(|piece| piece.size() as u64).sum(),
         }
-        self.out.write_all(bytes).map_err(|error| Cause::Io(error).during("write the layer"))
+    }
+
+    fn write(&mut self, load: &Load) -> Result<()> {
+        let known = self.session.map_or(0, Session::known);
+        if let Some(hasher) = self.hasher.as_mut().filter(|_| load.number >= known) {
+            let recorded = self.session.filter(|_| load.is_recorded).and_then(|session| session.recorded(load.number));
+            match recorded.and_then(|recorded| Hasher::resumed(&recorded.blob)) {
+                Some(resumed) => *hasher = resumed,
+                None => hasher.update(load.bytes()),
+            }
+            if self.session.is_some() {
+                self.learnt.push(hasher.save());
+            }
+        }
+        self.out.write_all(load.bytes()).map_err(|error| Cause::Io(error).during("write the layer"))?;
+        self.done += self.pieces[load.number].size() as u64;
+        self.reporter.report(Progress::new(Stage::Pack, self.done, self.total));
+        Ok(())
     }
 }
 

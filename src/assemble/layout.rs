@@ -1,13 +1,15 @@
 //! The OCI image layout directory (OCI image spec, image layout).
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::cache::Standing;
 use super::documents::{OCI_LAYOUT, index};
-use super::publish::{Draft, Lock, WRITE, create_directory, is_temporary, publish_bytes};
+use super::layer::Layer;
+use super::publish::{Draft, Durability, Lock, WRITE, create_directory, is_temporary, publish_bytes};
 use super::{Image, Written};
 use crate::error::{Cause, Result};
 
@@ -18,21 +20,66 @@ pub(crate) fn write(image: &Image, directory: &Path) -> Result<Written> {
     image.expect_no_input(&directory.join("index.json"))?;
     image.expect_no_input(&directory.join("oci-layout"))?;
     expect_layout_or_nothing(directory)?;
-    let blobs = directory.join("blobs/sha256");
     create_directory(&directory.join("blobs"))?;
-    create_directory(&blobs)?;
-    let mut draft = Draft::in_directory(&blobs)?;
-    let layer = image.layer_plan().write(draft.file())?;
+    create_directory(&directory.join("blobs/sha256"))?;
+    let resolved = fs::canonicalize(directory).map_err(|error| Cause::Io(error).on(WRITE, directory))?;
+    let layout = Layout { image, directory: resolved, durability: image.making.durability };
+    let layer = layout.put_layer()?;
     let documents = image.description().documents(&layer)?;
-    draft.publish_as(&directory.join(layer.blob.blob()))?;
     for document in [&documents.config, &documents.manifest] {
-        publish_bytes(&directory.join(document.hashed.blob()), document.text.as_bytes())?;
+        layout.put(&document.hashed.blob(), document.text.as_bytes())?;
     }
-    publish_bytes(&directory.join("oci-layout"), OCI_LAYOUT.as_bytes())?;
+    layout.put("oci-layout", OCI_LAYOUT.as_bytes())?;
     let manifests = merged(directory, &documents.descriptors)?;
-    publish_bytes(&directory.join("index.json"), index(&manifests)?.as_bytes())?;
+    layout.put("index.json", index(&manifests)?.as_bytes())?;
     let size = layer.blob.size + documents.config.hashed.size + documents.manifest.hashed.size;
     Ok(Written::new(&layer, &documents, size))
+}
+
+/// A layout that is written into.
+struct Layout<'a> {
+    image: &'a Image,
+    directory: PathBuf,
+    durability: Durability,
+}
+
+impl Layout<'_> {
+    /// Writes the layer, unless it is there already.
+    fn put_layer(&self) -> Result<Layer> {
+        let mut writer = self.image.layer_writer();
+        if let Some(layer) = writer.known()?
+            && self.standing(&layer.blob.blob(), layer.blob.hex.as_bytes()).is_some_and(|blob| blob.find().is_some())
+        {
+            return Ok(layer);
+        }
+        let mut draft = Draft::in_directory(&self.directory.join("blobs/sha256"), self.durability)?;
+        let layer = writer.write(&mut draft)?;
+        let name = layer.blob.blob();
+        let file = draft.publish_as(&self.directory.join(&name), &self.image.making.reporter)?;
+        self.remember(&name, layer.blob.hex.as_bytes(), &file);
+        Ok(layer)
+    }
+
+    /// Writes a small file, unless it is there already.
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        if self.standing(name, bytes).is_some_and(|file| file.find().is_some()) {
+            return Ok(());
+        }
+        let file = publish_bytes(&self.directory.join(name), bytes, self.durability)?;
+        self.remember(name, bytes, &file);
+        Ok(())
+    }
+
+    fn standing(&self, name: &str, content: &[u8]) -> Option<Standing<'_>> {
+        let (cache, _) = self.image.making.cache.as_ref()?;
+        Some(cache.standing(&self.directory.join(name), &[content], self.durability))
+    }
+
+    fn remember(&self, name: &str, content: &[u8], file: &File) {
+        if let Some(standing) = self.standing(name, content) {
+            standing.remember(file);
+        }
+    }
 }
 
 /// A directory with other things in it is most likely a mistake.

@@ -4,19 +4,36 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{Advice, FlockOperation, fadvise, flock};
 
+use super::progress::{Progress, Reporter, Stage};
 use crate::error::{Cause, Result};
+
+/// Whether an output outlives a loss of power from the moment on at which it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Durability {
+    /// The system writes it to disk when it likes.
+    Fleeting,
+    Durable,
+}
 
 /// A file in the making. Dropped without [`Draft::publish`], it leaves no trace.
 pub(crate) struct Draft {
     file: File,
     temporary: Temporary,
     target: PathBuf,
+    durability: Durability,
+    written: u64,
+    /// How much of it is on its way to the disk.
+    sent: u64,
 }
+
+/// So much is sent to the disk at a time, while more is being made: then there is little left to wait for in the end.
+const SENT: u64 = 8 << 20;
 
 /// A path that is removed when it is dropped.
 struct Temporary(Option<PathBuf>);
@@ -32,64 +49,88 @@ impl Drop for Temporary {
 }
 
 impl Draft {
-    /// Begins a file that will be published at `target`.
-    pub(crate) fn of_file(target: &Path) -> Result<Draft> {
-        let target = final_target(target)?;
-        Draft::beside(target)
+    /// Begins a file that will be published at `target`, which is where [`final_target`] says.
+    pub(crate) fn beside(target: PathBuf, durability: Durability) -> Result<Draft> {
+        let create = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path);
+        let (file, path) = with_temporary_name(&target, create)?;
+        Ok(Draft { file, temporary: Temporary(Some(path)), target, durability, written: 0, sent: 0 })
     }
 
     /// Begins a file in `directory` whose name is not known yet.
-    pub(crate) fn in_directory(directory: &Path) -> Result<Draft> {
-        Draft::beside(directory.join("blob"))
+    pub(crate) fn in_directory(directory: &Path, durability: Durability) -> Result<Draft> {
+        Draft::beside(directory.join("blob"), durability)
     }
 
-    fn beside(target: PathBuf) -> Result<Draft> {
-        let create = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path);
-        let (file, path) = with_temporary_name(&target, create)?;
-        Ok(Draft { file, temporary: Temporary(Some(path)), target })
+    /// Writes what was left open at some place.
+    pub(crate) fn fill_in(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.file.write_all_at(bytes, at)
     }
 
-    pub(crate) fn file(&mut self) -> &mut File {
-        &mut self.file
-    }
-
-    /// Puts the finished file where it belongs.
-    pub(crate) fn publish(self) -> Result<()> {
+    /// Puts the finished file where it belongs, and gives it as it is there.
+    pub(crate) fn publish(self, reporter: &Reporter) -> Result<File> {
         let target = self.target.clone();
-        self.publish_as(&target)
+        self.publish_as(&target, reporter)
     }
 
     /// The same, under a name that only its content told.
-    pub(crate) fn publish_as(mut self, target: &Path) -> Result<()> {
+    pub(crate) fn publish_as(mut self, target: &Path, reporter: &Reporter) -> Result<File> {
         let finish = || {
-            self.file.sync_all()?;
+            if self.durability == Durability::Durable {
+                reporter.report(Progress::new(Stage::Sync, 0, 0));
+                self.file.sync_all()?;
+            }
             if let Some(temporary) = &self.temporary.0 {
                 fs::rename(temporary, target)?;
             }
-            sync_directory(parent(target))
+            sync_directory(parent(target), self.durability)
         };
         finish().map_err(|error| Cause::Io(error).on(WRITE, target))?;
         self.temporary.0 = None;
+        Ok(self.file)
+    }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let size = self.file.write(bytes)?;
+        self.written += size as u64;
+        if self.durability == Durability::Durable && self.written - self.sent >= SENT {
+            send_to_disk(&self.file, self.sent, self.written - self.sent);
+            self.sent = self.written;
+        }
+        Ok(size)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
+/// Begins to write some of a file to disk, and does not wait for it.
+///
+/// Of the calls that do, this is the one that is safe to make from Rust: for pages that were changed, Linux takes the
+/// advice as "write them now" (`generic_fadvise` in mm/fadvise.c), and only then drops those that are written already.
+pub(crate) fn send_to_disk(file: &File, from: u64, size: u64) {
+    let _ = fadvise(file, from, std::num::NonZeroU64::new(size), Advice::DontNeed);
+}
+
 /// Publishes a small file.
-pub(crate) fn publish_bytes(target: &Path, bytes: &[u8]) -> Result<()> {
-    let mut draft = Draft::beside(target.to_owned())?;
-    draft.file().write_all(bytes).map_err(|error| Cause::Io(error).on(WRITE, target))?;
-    draft.publish()
+pub(crate) fn publish_bytes(target: &Path, bytes: &[u8], durability: Durability) -> Result<File> {
+    let mut draft = Draft::beside(target.to_owned(), durability)?;
+    draft.write_all(bytes).map_err(|error| Cause::Io(error).on(WRITE, target))?;
+    draft.publish(&Reporter::default())
 }
 
 /// A directory in the making.
 pub(crate) struct DirectoryDraft {
     temporary: Temporary,
     target: PathBuf,
+    durability: Durability,
 }
 
 impl DirectoryDraft {
     /// Begins a directory that will be published at `target`, where nothing may stand but an empty directory.
-    pub(crate) fn of(target: &Path) -> Result<DirectoryDraft> {
+    pub(crate) fn of(target: &Path, durability: Durability) -> Result<DirectoryDraft> {
         let refuse = |why: &str| Err(Cause::OutputRefused(why.to_owned()).on(WRITE, target));
         match fs::read_dir(target).map(|mut entries| entries.next().is_some()) {
             Ok(true) => return refuse("the directory is not empty; remove it, or give a new name"),
@@ -107,7 +148,7 @@ impl DirectoryDraft {
             return refuse("a mount point or the working directory cannot be replaced; give a new name in it");
         }
         let ((), path) = with_temporary_name(&target, |path| fs::create_dir(path))?;
-        Ok(DirectoryDraft { temporary: Temporary(Some(path)), target })
+        Ok(DirectoryDraft { temporary: Temporary(Some(path)), target, durability })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -116,9 +157,9 @@ impl DirectoryDraft {
 
     pub(crate) fn publish(mut self) -> Result<()> {
         let finish = || {
-            sync_directory(self.path())?;
+            sync_directory(self.path(), self.durability)?;
             fs::rename(self.path(), &self.target)?;
-            sync_directory(parent(&self.target))
+            sync_directory(parent(&self.target), self.durability)
         };
         finish().map_err(|error| Cause::Io(error).on(WRITE, &self.target))?;
         self.temporary.0 = None;
@@ -163,12 +204,15 @@ pub(crate) fn create_directory(directory: &Path) -> Result<()> {
 
 pub(crate) const WRITE: &str = "write";
 
-pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+fn sync_directory(directory: &Path, durability: Durability) -> io::Result<()> {
+    match durability {
+        Durability::Durable => File::open(directory)?.sync_all(),
+        Durability::Fleeting => Ok(()),
+    }
 }
 
 /// Where the file will stand: behind a symlink, if there is one, so that the link stays.
-fn final_target(target: &Path) -> Result<PathBuf> {
+pub(crate) fn final_target(target: &Path) -> Result<PathBuf> {
     let refuse = |why: &str| Err(Cause::OutputRefused(why.to_owned()).on(WRITE, target));
     match fs::metadata(target) {
         Ok(metadata) if metadata.is_dir() => refuse("it is a directory; give a file name"),

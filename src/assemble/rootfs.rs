@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, XattrFlags};
 use rustix::io::Errno;
 
 use super::Image;
-use super::publish::{DirectoryDraft, WRITE};
+use super::publish::{DirectoryDraft, Durability, WRITE, send_to_disk};
 use super::source::SourceReader;
 use crate::collect::Source;
 use crate::error::{Cause, Result};
@@ -20,11 +20,14 @@ const BUFFER: usize = 1 << 20;
 
 /// Writes the tree to a new or empty directory. Owners are the caller's: only root could give them away.
 pub(crate) fn write(image: &Image, directory: &Path) -> Result<()> {
-    let draft = DirectoryDraft::of(directory)?;
-    let writer = Writer { root: draft.path().to_owned(), mtime: image.mtime() };
+    let draft = DirectoryDraft::of(directory, image.making.durability)?;
+    let durability = image.making.durability;
+    let writer = Writer { root: draft.path().to_owned(), mtime: image.mtime(), durability };
     for entry in image.entries() {
         writer.create(entry)?;
     }
+    // Once all are on their way to the disk.
+    image.entries().try_for_each(|entry| writer.sync(entry))?;
     // Writing into a directory changes its time, and may take more rights than it gives; so directories are finished
     // last, the deepest first.
     let directories = image.entries().filter(|entry| matches!(entry.content(), Content::Directory));
@@ -40,6 +43,7 @@ pub(crate) fn write(image: &Image, directory: &Path) -> Result<()> {
 struct Writer {
     root: PathBuf,
     mtime: u64,
+    durability: Durability,
 }
 
 impl Writer {
@@ -84,7 +88,19 @@ impl Writer {
             set_capabilities(file, capabilities).map_err(|cause| cause.on(WRITE, path))?;
         }
         self.set_time(path)?;
-        file.sync_all().map_err(|error| Cause::Io(error).on(WRITE, path))
+        if self.durability == Durability::Durable {
+            send_to_disk(file, 0, entry.size());
+        }
+        Ok(())
+    }
+
+    fn sync(&self, entry: &Entry) -> Result<()> {
+        let is_file = matches!(entry.content(), Content::File(_) | Content::Generated(_));
+        if self.durability == Durability::Fleeting || !is_file {
+            return Ok(());
+        }
+        let path = self.path(entry.path());
+        File::open(&path).and_then(|file| file.sync_all()).map_err(|error| Cause::Io(error).on(WRITE, path))
     }
 
     /// Opened first: its own mode may forbid that.
@@ -92,7 +108,10 @@ impl Writer {
         let directory = File::open(path).map_err(|error| Cause::Io(error).on(WRITE, path))?;
         self.set_mode(path, mode)?;
         self.set_time(path)?;
-        directory.sync_all().map_err(|error| Cause::Io(error).on(WRITE, path))
+        match self.durability {
+            Durability::Durable => directory.sync_all().map_err(|error| Cause::Io(error).on(WRITE, path)),
+            Durability::Fleeting => Ok(()),
+        }
     }
 
     /// Whatever the umask is.

@@ -21,6 +21,11 @@ impl<'s> SourceReader<'s> {
         }
     }
 
+    /// Whether it is this very source that it reads, and not an equal one.
+    pub(crate) fn is_of(&self, source: &Source) -> bool {
+        std::ptr::eq(self.source, source)
+    }
+
     /// Fills the buffer with the bytes at `offset`, of which there must be enough.
     pub(crate) fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         match self.input.file.read_at(buffer, offset) {

@@ -180,12 +180,19 @@ pub(crate) struct Build {
     /// gzip[:N] loads everywhere, zstd[:N] is faster and smaller but too new for Docker 20.10, none is the fastest.
     #[arg(long, value_name = "CODEC", default_value = "gzip", help_heading = "How it is made")]
     pub(crate) compression: Compression,
+    /// Remember in DIR what was made, so that the next image costs what changed; it changes no byte, and may be deleted
+    /// at any time.
+    #[arg(long, value_name = "DIR", help_heading = "How it is made")]
+    pub(crate) cache: Option<PathBuf>,
     /// How many threads compress; they change no byte. By default all cores.
     #[arg(long, value_name = "N", help_heading = "How it is made")]
     pub(crate) jobs: Option<NonZeroUsize>,
     /// The time that the image and its files carry, in seconds since 1970. By default SOURCE_DATE_EPOCH, or else 0.
     #[arg(long, value_name = "SECONDS", help_heading = "How it is made")]
     pub(crate) created: Option<u64>,
+    /// Do not wait until the output is on disk. For outputs that are thrown away: a loss of power may leave them empty.
+    #[arg(long, help_heading = "How it is made")]
+    pub(crate) no_sync: bool,
     /// A warning fails the build, before anything is written.
     #[arg(long, help_heading = "How it is made")]
     pub(crate) strict: bool,

@@ -1,0 +1,90 @@
+//! Outputs that stand where they were written, whole and as they were: there is nothing to be done for them again.
+
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use blake3::Hash;
+use rustix::fs::{Mode, OFlags, Timespec, Timestamps};
+
+use super::super::publish::Durability;
+use super::{Cache, hash_of};
+use crate::root::{Moment, STAMP, Stamp};
+
+/// An output, and what it would hold.
+#[derive(Debug)]
+pub(crate) struct Standing<'c> {
+    cache: &'c Cache,
+    target: PathBuf,
+    content: Hash,
+    durability: Durability,
+}
+
+/// The mark of an output that was synced.
+const DURABLE: &[u8] = b"durable";
+
+/// A tick of the clock that stamps files takes 1 to 10 ms.
+const TICK: Duration = Duration::from_millis(1);
+const TICKS: usize = 15;
+
+impl Cache {
+    /// An output at an absolute path, its symlinks resolved. `content` tells its bytes from all others.
+    pub(crate) fn standing(&self, target: &Path, content: &[&[u8]], durability: Durability) -> Standing<'_> {
+        Standing { cache: self, target: target.to_owned(), content: hash_of(content), durability }
+    }
+}
+
+impl Standing<'_> {
+    /// The size of the output, if it is there as it was written. It is as new then as one that was just written, for
+    /// those that compare times.
+    pub(crate) fn find(&self) -> Option<u64> {
+        let known = self.cache.outputs.read(&self.key())?;
+        let (content, known) = known.split_first_chunk()?;
+        let (stamp, known) = known.split_first_chunk::<STAMP>()?;
+        let (moment, known) = known.split_first_chunk()?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::open(&self.target, flags, Mode::empty()).ok()?);
+        let now = Stamp::of_file(&file)?;
+        let is_there = Hash::from_bytes(*content) == self.content
+            && now.to_bytes() == *stamp
+            && now.is_settled(Moment::from_bytes(*moment));
+        let was_durable = known == DURABLE;
+        let is_wanted = self.durability == Durability::Durable;
+        if !is_there || (is_wanted && !was_durable && file.sync_all().is_err()) {
+            return None;
+        }
+        let times = Timestamps {
+            last_access: Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
+            last_modification: Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW },
+        };
+        rustix::fs::futimens(&file, &times).ok()?;
+        self.remember(&file);
+        Some(now.size)
+    }
+
+    /// Remembers the output that was just put into its place.
+    pub(crate) fn remember(&self, file: &File) {
+        let Some(stamp) = Stamp::of_file(file) else { return };
+        let moment = moment_after(&stamp);
+        let durable: &[u8] = if self.durability == Durability::Durable { DURABLE } else { &[] };
+        let parts = [self.content.as_bytes().as_slice(), &stamp.to_bytes(), &moment.to_bytes(), durable];
+        self.cache.outputs.store(&self.key(), &parts);
+        self.cache.outputs.sweep();
+    }
+
+    fn key(&self) -> Hash {
+        hash_of(&[self.target.as_os_str().as_bytes()])
+    }
+}
+
+/// Waits for the clock to tick, so that whoever changes the file from now on leaves another time behind.
+fn moment_after(stamp: &Stamp) -> Moment {
+    for _ in 0..TICKS {
+        if stamp.is_settled(Moment::now()) {
+            break;
+        }
+        std::thread::sleep(TICK);
+    }
+    Moment::now()
+}

@@ -1,0 +1,186 @@
+//! Entries of a cache: files named by a key, each with a checksum of its own. They are written under another name and
+//! renamed, so processes that share a cache never see half of one; whoever finds one gone or damaged does without.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use blake3::Hash;
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, Stat, Timespec, Timestamps};
+use rustix::io::Errno;
+
+/// One kind of entries.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    directory: OwnedFd,
+    /// How many bytes of disk space it may take.
+    limit: u64,
+}
+
+/// The bytes of an entry's checksum, which follows what it holds.
+pub(crate) const SUM: usize = blake3::OUT_LEN;
+
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const NEW: OFlags =
+    OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const OLD: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+
+/// Names of one shelf that are looked at.
+const MAX_ENTRIES: usize = 1 << 20;
+
+/// What is used is marked as used so often, in seconds; the least recently used is removed first.
+const MARK_AFTER: i64 = 3_600;
+
+/// Opens a directory that nobody else may write; makes it, and those above it, where there is none.
+pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd, String> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| format!("it cannot be made: {error}"))?;
+    let handle = rustix::fs::open(path, DIRECTORY, Mode::empty());
+    expect_ours(handle.map_err(|error| format!("it cannot be opened: {error}"))?)
+}
+
+fn expect_ours(directory: OwnedFd) -> Result<OwnedFd, String> {
+    let status = rustix::fs::fstat(&directory).map_err(|error| error.to_string())?;
+    if status.st_uid != rustix::process::geteuid().as_raw() {
+        return Err("it belongs to another user; give one of your own".into());
+    }
+    if status.st_mode & 0o022 != 0 {
+        return Err("its group or everybody may write to it; take that right away (chmod go-w), or give another".into());
+    }
+    Ok(directory)
+}
+
+impl Shelf {
+    pub(crate) fn open(cache: impl AsFd, name: &str, limit: u64) -> Result<Shelf, String> {
+        match rustix::fs::mkdirat(&cache, name, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(format!("nothing can be put into it: {error}")),
+        }
+        let directory = rustix::fs::openat(&cache, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty());
+        let directory = directory.map_err(|error| format!("its {name} cannot be opened: {error}"))?;
+        expect_ours(directory).map(|directory| Shelf { directory, limit })
+    }
+
+    /// What the entry holds.
+    pub(crate) fn read(&self, key: &Hash) -> Option<Vec<u8>> {
+        let (file, size) = self.open_entry(key)?;
+        let mut bytes = vec![0; usize::try_from(size).ok().filter(|_| size <= self.limit)?];
+        let length = read_whole(&file, &mut bytes, key)?;
+        bytes.truncate(length);
+        Some(bytes)
+    }
+
+    /// Reads what the entry holds into the buffer, which has room for its checksum as well; answers how much that is.
+    pub(crate) fn read_into(&self, key: &Hash, buffer: &mut [u8]) -> Option<usize> {
+        let (file, size) = self.open_entry(key)?;
+        read_whole(&file, buffer.get_mut(..usize::try_from(size).ok()?)?, key)
+    }
+
+    fn open_entry(&self, key: &Hash) -> Option<(File, u64)> {
+        let file = rustix::fs::openat(&self.directory, key.to_hex().as_str(), OLD, Mode::empty()).ok()?;
+        let status = rustix::fs::fstat(&file).ok()?;
+        mark_as_used(&file, &status);
+        let size = u64::try_from(status.st_size).ok()?;
+        Some((File::from(file), size))
+    }
+
+    /// Stores an entry. A cache that takes no more makes the next image slower, and this one no worse.
+    pub(crate) fn store(&self, key: &Hash, parts: &[&[u8]]) {
+        let _ = self.try_store(key, parts);
+    }
+
+    fn try_store(&self, key: &Hash, parts: &[&[u8]]) -> io::Result<()> {
+        let (mut file, name) = self.create()?;
+        let mut hasher = blake3::Hasher::new_keyed(key.as_bytes());
+        for part in parts {
+            hasher.update(part);
+        }
+        let sum = hasher.finalize();
+        let mut parts = parts.iter().copied().chain([sum.as_bytes().as_slice()]);
+        let written = parts.try_for_each(|part| file.write_all(part));
+        let renamed = written
+            .and_then(|()| Ok(rustix::fs::renameat(&self.directory, &name, &self.directory, key.to_hex().as_str())?));
+        if renamed.is_err() {
+            let _ = rustix::fs::unlinkat(&self.directory, &name, AtFlags::empty());
+        }
+        renamed
+    }
+
+    /// A file under a name that nobody has.
+    fn create(&self) -> io::Result<(File, String)> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let name = format!("new-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            match rustix::fs::openat(&self.directory, &name, NEW, Mode::RUSR | Mode::WUSR) {
+                Ok(file) => return Ok((file.into(), name)),
+                Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Removes what was not used for the longest time, where there is too much.
+    pub(crate) fn sweep(&self) {
+        let mut entries = self.entries().unwrap_or_default();
+        let total: u64 = entries.iter().map(|entry| entry.size).sum();
+        if total <= self.limit {
+            return;
+        }
+        // Some room more, so that not every image sweeps.
+        let mut surplus = total - self.limit / 4 * 3;
+        entries.sort_unstable_by_key(|entry| entry.used);
+        for entry in entries {
+            if surplus == 0 {
+                return;
+            }
+            let _ = rustix::fs::unlinkat(&self.directory, OsStr::from_bytes(&entry.name), AtFlags::empty());
+            surplus = surplus.saturating_sub(entry.size);
+        }
+    }
+
+    // The types of these fields differ between machines.
+    #[allow(clippy::unnecessary_cast)]
+    fn entries(&self) -> Result<Vec<Entry>, Errno> {
+        let mut entries = Vec::new();
+        for name in Dir::read_from(&self.directory)?.take(MAX_ENTRIES) {
+            let name = name?.file_name().to_bytes().to_vec();
+            let status = rustix::fs::statat(&self.directory, OsStr::from_bytes(&name), AtFlags::SYMLINK_NOFOLLOW);
+            let Ok(status) = status else { continue };
+            if rustix::fs::FileType::from_raw_mode(status.st_mode).is_file() {
+                let used = (status.st_mtime as i64, status.st_mtime_nsec as i64);
+                entries.push(Entry { name, size: status.st_blocks as u64 * 512, used });
+            }
+        }
+        Ok(entries)
+    }
+}
+
+struct Entry {
+    name: Vec<u8>,
+    size: u64,
+    used: (i64, i64),
+}
+
+/// Fills the buffer with an entry, which must be as long, and be what was stored under this key.
+fn read_whole(file: &File, buffer: &mut [u8], key: &Hash) -> Option<usize> {
+    file.read_exact_at(buffer, 0).ok()?;
+    let (bytes, sum) = buffer.split_at(buffer.len().checked_sub(SUM)?);
+    (blake3::keyed_hash(key.as_bytes(), bytes) == *<&[u8; SUM]>::try_from(sum).ok()?).then_some(bytes.len())
+}
+
+#[allow(clippy::unnecessary_cast)]
+fn mark_as_used(file: &OwnedFd, status: &Stat) {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    if (status.st_mtime as i64).saturating_add(MARK_AFTER) < now.tv_sec as i64 {
+        let times = Timestamps {
+            last_access: Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
+            last_modification: Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW },
+        };
+        let _ = rustix::fs::futimens(file, &times);
+    }
+}
