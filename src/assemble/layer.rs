@@ -151,7 +151,7 @@ impl<'a> LayerWriter<'a> {
         std::thread::scope(|scope| {
             let spawn = |work| std::thread::Builder::new().spawn_scoped(scope, work);
             let mut started = 0;
-            for _ in 0..if self.is_packed() { threads } else { 0 } {
+            for _ in 0..if self.is_packed() { compressors(threads) } else { 0 } {
                 let packed_sender = packed_sender.clone();
                 let work: Work<'_> = Box::new(|| self.pack_all(&raw, packed_sender));
                 // As many as the system gives.
@@ -316,6 +316,12 @@ impl<'r, 'a: 'r> Packer<'r, 'a> {
         std::mem::swap(&mut self.spare, &mut load.buffer);
         load.size = size;
     }
+}
+
+/// How many of the threads compress. Where there are many, reading and writing have their hands full as well; fewer
+/// buffers are needed then.
+fn compressors(threads: usize) -> usize {
+    threads - threads / 8
 }
 
 fn write_in_order(packed: Receiver<Result<Load>>, spare: Sender<Load>, blob: &mut Blob<'_>) -> Result<()> {
