@@ -5,6 +5,7 @@ mod build;
 mod check;
 mod explain;
 mod inspect;
+mod load;
 mod output;
 mod pairs;
 mod report;

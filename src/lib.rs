@@ -15,6 +15,18 @@
 //! # Ok::<(), scratchpack::Error>(())
 //! ```
 //!
+//! # Load it without a file
+//! ```no_run
+//! use std::process::{Command, Stdio};
+//!
+//! let image = scratchpack::Image::from_binary("hello")?;
+//! let mut docker = Command::new("docker").arg("load").stdin(Stdio::piped()).spawn()?;
+//! image.write_docker_archive_to(docker.stdin.take().ok_or("it has no standard input")?)?;
+//! docker.wait()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//! The command does that with `scratchpack build hello --load`; the library itself starts no program.
+//!
 //! # Look before you write
 //! ```no_run
 //! use scratchpack::{Compression, Image};

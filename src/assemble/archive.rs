@@ -41,14 +41,15 @@ pub(crate) fn write_to_stream(image: &Image, mut writer: LayerWriter<'_>, out: &
     Ok(written)
 }
 
-struct Archive<'a> {
+/// A tar file on its way out.
+pub(super) struct Archive<'a> {
     image: &'a Image,
     out: &'a mut dyn Write,
     written: u64,
 }
 
 impl<'a> Archive<'a> {
-    fn new(image: &'a Image, out: &'a mut dyn Write) -> Self {
+    pub(super) fn new(image: &'a Image, out: &'a mut dyn Write) -> Self {
         Archive { image, out, written: 0 }
     }
 
@@ -58,7 +59,7 @@ impl<'a> Archive<'a> {
     }
 
     /// The layer itself, behind its header.
-    fn layer(&mut self, writer: &mut LayerWriter<'_>) -> Result<Layer> {
+    pub(super) fn layer(&mut self, writer: &mut LayerWriter<'_>) -> Result<Layer> {
         let layer = writer.write(self.out)?;
         self.written += layer.blob.size;
         self.bytes(padding(layer.blob.size))?;
@@ -79,19 +80,24 @@ impl<'a> Archive<'a> {
         Ok(Written::new(layer, &documents, self.written))
     }
 
-    fn member(&mut self, name: &str, text: &str) -> Result<()> {
+    pub(super) fn member(&mut self, name: &str, text: &str) -> Result<()> {
         let size = text.len() as u64;
         let parts = [&file_header(name, size, self.image.mtime()), text.as_bytes(), padding(size)];
         self.bytes(&parts.concat())
     }
 
-    fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.out.write_all(bytes).map_err(unwritable)?;
         self.written += bytes.len() as u64;
         Ok(())
     }
+
+    /// The bytes so far.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
 }
 
-fn unwritable(error: io::Error) -> Error {
+pub(super) fn unwritable(error: io::Error) -> Error {
     Cause::Io(error).during(WRITE)
 }

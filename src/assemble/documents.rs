@@ -81,11 +81,8 @@ impl Description {
         let config = self.config(layer)?;
         let manifest = self.manifest(&config, layer)?;
         let descriptors = self.descriptors(&manifest)?;
-        let docker = canonical(&json!([{
-            "Config": config.hashed.blob(),
-            "RepoTags": self.names.iter().map(Reference::familiar).collect::<Vec<_>>(),
-            "Layers": [layer.blob.blob()],
-        }]));
+        let names = self.names.iter().map(Reference::familiar);
+        let docker = docker(&config.hashed.blob(), names, &layer.blob.blob());
         Ok(Documents { config, manifest, descriptors, docker })
     }
 
@@ -140,6 +137,11 @@ impl Description {
             names => names.iter().map(named).collect(),
         }
     }
+}
+
+/// docker's manifest.json, for a configuration and a layer that have these names in the archive.
+pub(crate) fn docker(config: &str, names: impl Iterator<Item = String>, layer: &str) -> String {
+    canonical(&json!([{ "Config": config, "RepoTags": names.collect::<Vec<_>>(), "Layers": [layer] }]))
 }
 
 /// An index.json of these descriptors.

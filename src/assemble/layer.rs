@@ -108,6 +108,11 @@ impl<'a> LayerWriter<'a> {
         Ok(hashers.map(|(diff, blob)| Layer { diff_id: diff.finish(), blob: blob.finish() }))
     }
 
+    /// The bytes of the layer's tar, which are known before a file is read.
+    pub(crate) fn size(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.size() as u64).sum()
+    }
+
     /// Streams the layer to `out`.
     pub(crate) fn write(&mut self, out: &mut dyn Write) -> Result<Layer> {
         let mut blob = Blob::new(self, out);
@@ -367,7 +372,7 @@ impl<'o> Blob<'o> {
             learnt: Vec::new(),
             reporter: layer.reporter,
             done: 0,
-            total: layer.pieces.iter().map(|piece| piece.size() as u64).sum(),
+            total: layer.size(),
         }
     }
 

@@ -16,7 +16,7 @@ use super::pairs::{self, Directory, Identity, Pair};
     name = "scratchpack",
     version,
     arg_required_else_help = true,
-    after_help = "Example:\n  scratchpack build hello -o hello.tar\n  docker load -i hello.tar && docker run --rm hello"
+    after_help = "Example:\n  scratchpack build hello -o hello.tar\n  docker load -i hello.tar && docker run --rm hello\n\n  scratchpack build hello --load && docker run --rm hello"
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -123,11 +123,15 @@ pub(crate) struct Build {
     pub(crate) binaries: Vec<PathBuf>,
     /// Where to write: a directory that exists or a name that ends in `/` is an OCI layout, `-` standard output, and
     /// anything else an archive for docker load, podman load, skopeo and others.
-    #[arg(short, long, value_name = "OUT")]
-    pub(crate) output: PathBuf,
+    #[arg(short, long, value_name = "OUT", required_unless_present = "load")]
+    pub(crate) output: Option<PathBuf>,
     /// What to write, whatever OUT looks like.
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(long = "type", value_name = "TYPE", requires = "output")]
     pub(crate) kind: Option<Kind>,
+    /// Stream the image into docker or, where that is not on PATH, into podman: uncompressed, and without a file unless
+    /// OUT is given as well. Which daemon it is, DOCKER_HOST and the like tell the tool itself.
+    #[arg(long)]
+    pub(crate) load: bool,
     /// The image's name; may be repeated. By default the first program's, `:latest`.
     #[arg(short, long = "tag", value_name = "NAME[:TAG]")]
     pub(crate) tags: Vec<String>,
@@ -196,7 +200,8 @@ pub(crate) struct Build {
     #[arg(short, long, help_heading = "How it is made")]
     pub(crate) quiet: bool,
 
-    /// How to answer: the manifest's digest, or all that is known of the image.
+    /// How to answer: the digest of the manifest of what was written, or of the image uncompressed where it was loaded
+    /// alone; or all that is known of the image, `config_digest` with it, which docker calls its id.
     #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "What comes back")]
     pub(crate) format: ReportFormat,
 }

@@ -9,18 +9,14 @@ use serde::Serialize;
 
 use super::Failure;
 use super::args::{Build, Kind, ReportFormat};
+use super::load::Tool;
 use super::output::{finding_reports, say_findings, text, write_json};
 use super::report::{ClosureReport, excluded_reports, need_reports, report_failure};
 
 pub(crate) fn run(build: &Build) -> Result<(), Failure> {
-    let kind = build.kind.unwrap_or_else(|| kind_of(&build.output));
-    let to_stdout = build.output == Path::new("-");
-    if to_stdout && matches!(kind, Kind::Layout | Kind::Rootfs) {
-        return Err(Failure::Usage("a layout or root directory cannot go to standard output".into()));
-    }
-    if to_stdout && build.format == ReportFormat::Json {
-        return Err(Failure::Usage("standard output cannot hold the image and a report; give another -o".into()));
-    }
+    let output = build.output.as_deref().map(|out| Output::of(build, out)).transpose()?;
+    // Before anything is written, because without it all would be for nothing.
+    let tool = build.load.then(Tool::find).transpose()?;
     let image = match builder(build)?.build() {
         Ok(image) => image,
         Err(error) if build.format == ReportFormat::Json => {
@@ -39,17 +35,63 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
         }
         return Err(Failure::Failed("there are warnings, and --strict was given; nothing was written".into()));
     }
-    if to_stdout {
-        return write_to_stdout(kind, &image);
+    let written = output.as_ref().map(|output| output.write(&image)).transpose()?.flatten();
+    let loaded = tool.as_ref().map(|tool| tool.load(&image)).transpose()?;
+    if output.is_some_and(|output| output.is_stdout()) {
+        // What is written is the answer, and nothing else is.
+        return Ok(());
     }
-    let written = write(kind, &build.output, &image)?;
-    match (build.format, written) {
-        (ReportFormat::Json, written) => write_json(&Report::of(&image, written.as_ref()))?,
-        (ReportFormat::Text, Some(written)) => writeln!(std::io::stdout(), "{}", written.digest())?,
-        // A directory has no digest.
-        (ReportFormat::Text, None) => {}
-    }
+    answer(build.format, &image, written.or(loaded).as_ref(), tool.as_ref())?;
     Ok(())
+}
+
+fn answer(format: ReportFormat, image: &Image, written: Option<&Written>, tool: Option<&Tool>) -> io::Result<()> {
+    match (format, written) {
+        (ReportFormat::Json, written) => {
+            write_json(&Report { loaded_into: tool.map(Tool::name), ..Report::of(image, written) })
+        }
+        (ReportFormat::Text, Some(written)) => writeln!(io::stdout(), "{}", written.digest()),
+        // A directory has no digest.
+        (ReportFormat::Text, None) => Ok(()),
+    }
+}
+
+/// What `-o` and `--type` say.
+struct Output<'a> {
+    kind: Kind,
+    path: &'a Path,
+}
+
+impl<'a> Output<'a> {
+    fn of(build: &Build, path: &'a Path) -> Result<Self, Failure> {
+        let output = Output { kind: build.kind.unwrap_or_else(|| kind_of(path)), path };
+        if output.is_stdout() && matches!(output.kind, Kind::Layout | Kind::Rootfs) {
+            return Err(Failure::Usage("a layout or root directory cannot go to standard output".into()));
+        }
+        if output.is_stdout() && build.format == ReportFormat::Json {
+            return Err(Failure::Usage("standard output cannot hold the image and a report; give another -o".into()));
+        }
+        Ok(output)
+    }
+
+    fn is_stdout(&self) -> bool {
+        self.path == Path::new("-")
+    }
+
+    /// `None` for a root directory, which has no digest.
+    fn write(&self, image: &Image) -> Result<Option<Written>, Failure> {
+        Ok(match self.kind {
+            Kind::Layer if self.is_stdout() => Some(image.write_layer_to(io::stdout().lock())?),
+            _ if self.is_stdout() => Some(image.write_archive_to(io::stdout().lock())?),
+            Kind::Archive => Some(image.write_archive(self.path)?),
+            Kind::Layer => Some(image.write_layer(self.path)?),
+            Kind::Layout => Some(image.write_layout(self.path)?),
+            Kind::Rootfs => {
+                image.write_rootfs(self.path)?;
+                None
+            }
+        })
+    }
 }
 
 fn builder(build: &Build) -> Result<ImageBuilder, Failure> {
@@ -119,28 +161,6 @@ fn created(build: &Build) -> Result<u64, Failure> {
     }
 }
 
-fn write(kind: Kind, out: &Path, image: &Image) -> Result<Option<Written>, Failure> {
-    Ok(match kind {
-        Kind::Archive => Some(image.write_archive(out)?),
-        Kind::Layer => Some(image.write_layer(out)?),
-        Kind::Layout => Some(image.write_layout(out)?),
-        Kind::Rootfs => {
-            image.write_rootfs(out)?;
-            None
-        }
-    })
-}
-
-/// What is written is the answer, and nothing else is.
-fn write_to_stdout(kind: Kind, image: &Image) -> Result<(), Failure> {
-    let out = std::io::stdout().lock();
-    match kind {
-        Kind::Layer => image.write_layer_to(out)?,
-        _ => image.write_archive_to(out)?,
-    };
-    Ok(())
-}
-
 fn kind_of(out: &Path) -> Kind {
     let is_directory = out.as_os_str().as_bytes().ends_with(b"/") || out.is_dir();
     if is_directory { Kind::Layout } else { Kind::Archive }
@@ -165,6 +185,8 @@ struct Report<'a> {
     diff_id: Option<&'a str>,
     size: Option<u64>,
     layer_size: Option<u64>,
+    /// The tool that has it.
+    loaded_into: Option<&'static str>,
     entries: Vec<EntryReport<'a>>,
 }
 
@@ -194,6 +216,7 @@ impl<'a> Report<'a> {
             diff_id: written.map(Written::diff_id),
             size: written.map(Written::size),
             layer_size: written.map(Written::layer_size),
+            loaded_into: None,
             entries: image.entries().map(EntryReport::of).collect(),
         }
     }

@@ -30,3 +30,5 @@ mod versions;
 
 #[cfg(feature = "cli")]
 mod command;
+#[cfg(feature = "cli")]
+mod loading;

@@ -1,11 +1,12 @@
 //! Archives, layouts and root directories: complete or absent.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use scratchpack::{ErrorKind, Image};
-use serde_json::Value;
+use scratchpack::{Compression, ErrorKind, Image};
+use serde_json::{Value, json};
 
 use crate::elf::{library, program};
 use crate::layers::large;
@@ -29,6 +30,82 @@ fn a_file_and_a_pipe_get_the_same_bytes() {
     assert_eq!(file, piped);
     assert_eq!(file.size(), bytes.len() as u64);
     assert!(fs::read(out.path().join("app.tar")).unwrap() == bytes);
+}
+
+/// The names and contents of an archive's members, in its order.
+fn in_order(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut archive = tar::Archive::new(bytes);
+    let read = |entry: std::io::Result<tar::Entry<'_, &[u8]>>| {
+        let mut entry = entry.unwrap();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        (entry.path().unwrap().display().to_string(), content)
+    };
+    archive.entries().unwrap().map(read).collect()
+}
+
+#[test]
+fn a_docker_archive_has_its_layer_first_uncompressed_and_its_manifest_last() {
+    let root = large().bytes("/odd", &[7; 513]);
+    let deep = format!("/{}/{}", "d".repeat(120), "e".repeat(120));
+    let mut builder = root.builder("/app");
+    builder.file(root.on_machine("/odd"), &deep).symlink("f".repeat(150), "/link").directory("/tmp", Some(0o1777));
+    let image = builder.compression(Compression::ZSTD).build().unwrap();
+    let mut bytes = Vec::new();
+    let written = image.write_docker_archive_to(&mut bytes).unwrap();
+    assert_eq!(written.size(), bytes.len() as u64);
+    let members = in_order(&bytes);
+    let config = format!("{}.json", written.config_digest().strip_prefix("sha256:").unwrap());
+    let names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["layer.tar", &config, "manifest.json"]);
+    let plain = builder.compression(Compression::None).build().unwrap();
+    let mut layer = Vec::new();
+    assert_eq!(written.layer_digest(), plain.write_layer_to(&mut layer).unwrap().layer_digest());
+    assert!(members[0].1 == layer);
+    let manifest: Value = serde_json::from_slice(&members[2].1).unwrap();
+    let expected = json!([{ "Config": config, "RepoTags": ["docker.io/library/app:latest"], "Layers": ["layer.tar"] }]);
+    assert_eq!(manifest, expected);
+    assert!(bytes[bytes.len() - 1024..].iter().all(|&byte| byte == 0));
+}
+
+/// Counts what comes, and is full at some point.
+struct Pipe(usize);
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or(std::io::ErrorKind::BrokenPipe)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_docker_archive_that_breaks_off_is_an_error_with_the_systems_own() {
+    let root = large();
+    let image = root.image("/app");
+    let error = image.write_docker_archive_to(Pipe(5 << 20)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    let source = std::error::Error::source(&error).unwrap().downcast_ref::<std::io::Error>().unwrap();
+    assert_eq!(source.kind(), std::io::ErrorKind::BrokenPipe);
+    fs::write(root.on_machine("/lib/libx.so.1.0"), b"changed").unwrap();
+    assert_eq!(image.write_docker_archive_to(Pipe(usize::MAX)).unwrap_err().kind(), ErrorKind::Changed);
+}
+
+#[test]
+fn the_digests_of_a_docker_archive_are_those_of_the_image_uncompressed() {
+    let root = large();
+    let docker = root.image("/app").write_docker_archive_to(std::io::sink()).unwrap();
+    let archive = |compression| {
+        let image = root.builder("/app").compression(compression).build().unwrap();
+        image.write_archive_to(std::io::sink()).unwrap()
+    };
+    let plain = archive(Compression::None);
+    assert_eq!((docker.digest(), docker.config_digest()), (plain.digest(), plain.config_digest()));
+    // A configuration knows its layer by the tar inside.
+    assert_eq!(docker.config_digest(), archive(Compression::GZIP).config_digest());
 }
 
 #[test]

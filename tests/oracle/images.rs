@@ -7,6 +7,7 @@ use std::process::Command;
 use scratchpack::{Compression, Image, Written};
 use serde_json::Value;
 
+use crate::engines::{docker, podman, start_dockerd};
 use crate::fixtures::{Fixtures, Program};
 use crate::tools::{self, Daemon, command, run};
 use crate::tree;
@@ -58,8 +59,7 @@ fn docker_loads_and_runs_every_image() {
     if !tools::are_here(&["cc", "dockerd", "docker", "runc"]) || !tools::is_root() {
         return;
     }
-    let daemon =
-        Daemon::start(dockerd, |directory| docker(directory).arg("version").output().unwrap().status.success());
+    let daemon = start_dockerd();
     let version = run(docker(daemon.path()).args(["version", "--format", "{{.Server.Version}}"]));
     let major: u32 = version.split('.').next().unwrap().parse().unwrap();
     let mut count = 0;
@@ -71,26 +71,6 @@ fn docker_loads_and_runs_every_image() {
         assert_docker_runs(daemon.path(), packed);
     });
     tools::say(&format!("docker {}: {count} images loaded and run", version.trim()));
-}
-
-fn dockerd(directory: &Path) -> Command {
-    let config = directory.join("daemon.json");
-    fs::write(&config, "{}").unwrap();
-    let mut command = command("dockerd");
-    command.arg("--config-file").arg(config).arg("--data-root").arg(directory.join("data"));
-    command.arg("--exec-root").arg(directory.join("exec")).arg("--pidfile").arg(directory.join("pid"));
-    command.args(["--host", &socket_of_docker(directory), "--bridge=none", "--iptables=false"]);
-    command
-}
-
-fn docker(directory: &Path) -> Command {
-    let mut command = command("docker");
-    command.env("DOCKER_CONFIG", directory.join("client")).args(["--host", &socket_of_docker(directory)]);
-    command
-}
-
-fn socket_of_docker(directory: &Path) -> String {
-    format!("unix://{}", directory.join("docker.sock").display())
 }
 
 fn assert_docker_runs(daemon: &Path, packed: &Packed<'_>) {
@@ -131,18 +111,6 @@ fn podman_loads_and_runs_every_image() {
         count += 1;
     });
     tools::say(&format!("podman: {count} images loaded and run"));
-}
-
-/// With a store, and locks, of its own.
-fn podman(store: &Path) -> Command {
-    let config = store.join("containers.conf");
-    fs::write(&config, "[engine]\nlock_type = \"file\"\nevents_logger = \"file\"\n").unwrap();
-    let mut command = command("podman");
-    command.env("CONTAINERS_CONF", config);
-    command.arg("--root").arg(store.join("root")).arg("--runroot").arg(store.join("run"));
-    command.arg("--tmpdir").arg(store.join("tmp")).args(["--storage-driver", "vfs"]);
-    command.args(["--runtime", "runc", "--cgroup-manager", "cgroupfs"]);
-    command
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod checks;
 mod closures;
 mod compare;
 mod debian;
+mod engines;
 mod findings_of_all;
 mod fixtures;
 mod foreign;
@@ -42,5 +43,7 @@ mod symbols;
 mod tools;
 mod tree;
 
+#[cfg(feature = "cli")]
+mod loading;
 #[cfg(feature = "cli")]
 mod needs;
