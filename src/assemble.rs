@@ -144,7 +144,7 @@ impl Image {
     /// [`Io`](crate::ErrorKind::Io) and [`Changed`](crate::ErrorKind::Changed); what was written until then is no
     /// complete archive.
     pub fn write_archive_to(&self, mut out: impl Write) -> Result<Written> {
-        archive::write_to_stream(self, self.layer_writer(), &mut out)
+        archive::write_to_stream(self, self.chosen_layer_writer(), &mut out)
     }
 
     /// Writes an archive in docker's own form for what reads a pipe: `docker load` and `podman load` without `--input`. It
@@ -193,7 +193,7 @@ impl Image {
     /// # Errors
     /// Those of [`Image::write_archive_to`].
     pub fn write_layer_to(&self, mut out: impl Write) -> Result<Written> {
-        let layer = self.layer_writer().write(&mut out)?;
+        let layer = self.chosen_layer_writer().write(&mut out)?;
         out.flush().map_err(|error| Cause::Io(error).during(WRITE))?;
         let documents = self.description.documents(&layer)?;
         Ok(Written::new(&layer, &documents, layer.blob.size))
@@ -223,7 +223,7 @@ impl Image {
     ) -> Result<Written> {
         self.expect_no_input(file)?;
         let target = final_target(file)?;
-        let mut layer = self.layer_writer();
+        let mut layer = self.chosen_layer_writer();
         if let Some(written) = self.find_written(&layer, kind, &target).map_err(|error| error.at(file))? {
             return Ok(written);
         }
@@ -256,21 +256,22 @@ impl Image {
         Some(cache.standing(target, &content, self.making.durability))
     }
 
-    fn layer_writer(&self) -> LayerWriter<'_> {
-        self.layer_plan(self.description.compression).begin()
-    }
-
-    fn layer_plan(&self, compression: Compression) -> LayerPlan<'_> {
-        // What is remembered is of one compression.
-        let cache = self.making.cache.as_ref().filter(|_| compression == self.description.compression);
-        LayerPlan {
+    /// The layer, compressed like this. Only as the caller chose it is it in the cache.
+    fn layer_writer(&self, compression: Compression) -> LayerWriter<'_> {
+        let is_chosen = compression == self.description.compression;
+        let plan = LayerPlan {
             entries: self.tree.entries(),
             mtime: self.mtime(),
             compression,
             threads: self.making.threads,
-            cache: cache.map(|(cache, slot)| (cache, *slot)),
+            cache: self.making.cache.as_ref().filter(|_| is_chosen).map(|(cache, slot)| (cache, *slot)),
             reporter: &self.making.reporter,
-        }
+        };
+        plan.begin()
+    }
+
+    fn chosen_layer_writer(&self) -> LayerWriter<'_> {
+        self.layer_writer(self.description.compression)
     }
 
     fn description(&self) -> &Description {

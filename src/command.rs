@@ -8,6 +8,7 @@ mod inspect;
 mod load;
 mod output;
 mod pairs;
+mod progress;
 mod report;
 
 use std::process::ExitCode;

@@ -242,10 +242,10 @@ impl ImageBuilder {
         self
     }
 
-    /// How many threads compress; by default as many as the machine runs at once, and 16 at most: with more, reading and
+    /// How many threads pack; by default as many as the machine runs at once, and 16 at most: with more, reading and
     /// hashing is what takes the time. They change no byte.
     ///
-    /// Each takes about 6 MB of memory at the usual levels.
+    /// Each takes about 6 MB of memory at the usual levels, whatever the size of the image.
     pub fn threads(&mut self, threads: NonZeroUsize) -> &mut Self {
         self.threads = Some(threads);
         self

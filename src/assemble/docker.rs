@@ -6,21 +6,20 @@ use std::io::Write;
 use super::archive::{Archive, unwritable};
 use super::compress::Compression;
 use super::documents::{self, Description};
-use super::members::{TRAILER, file_header, layer_header, padding};
+use super::members::{TRAILER, file_header};
 use super::{Image, Written};
 use crate::error::{Cause, Result};
-use crate::tree::Entry;
 
 const LAYER: &str = "layer.tar";
 
 /// Writes to anything, uncompressed, because only then is the layer's size known before its bytes are.
 pub(crate) fn write(image: &Image, out: &mut dyn Write) -> Result<Written> {
     let description = Description { compression: Compression::None, ..image.description().clone() };
-    let plan = image.layer_plan(Compression::None);
-    let size = size_of_tar(plan.entries, plan.mtime);
+    let mut writer = image.layer_writer(Compression::None);
+    let size = writer.size();
     let mut archive = Archive::new(image, out);
-    archive.bytes(&file_header(LAYER, size, plan.mtime))?;
-    let layer = archive.layer(&mut plan.begin())?;
+    archive.bytes(&file_header(LAYER, size, image.mtime()))?;
+    let layer = archive.layer(&mut writer)?;
     if layer.blob.size != size {
         // Every file was as it was analyzed.
         return Err(Cause::Changed.during("write the layer in the size that was announced"));
@@ -36,11 +35,4 @@ pub(crate) fn write(image: &Image, out: &mut dyn Write) -> Result<Written> {
     let written = archive.written();
     out.flush().map_err(unwritable)?;
     Ok(Written::new(&layer, &documents, written))
-}
-
-/// The bytes of the layer's tar, which no file need be read for.
-fn size_of_tar(entries: &[Entry], mtime: u64) -> u64 {
-    let header = |entry: &Entry| layer_header(entry, mtime).len() as u64;
-    let data = |entry: &Entry| entry.size() + padding(entry.size()).len() as u64;
-    entries.iter().map(|entry| header(entry) + data(entry)).sum::<u64>() + TRAILER.len() as u64
 }

@@ -108,6 +108,11 @@ impl<'a> LayerWriter<'a> {
         Ok(hashers.map(|(diff, blob)| Layer { diff_id: diff.finish(), blob: blob.finish() }))
     }
 
+    /// The bytes of the layer's tar, which are known before a file is read.
+    pub(crate) fn size(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.size() as u64).sum()
+    }
+
     /// Streams the layer to `out`.
     pub(crate) fn write(&mut self, out: &mut dyn Write) -> Result<Layer> {
         let mut blob = Blob::new(self, out);
@@ -151,7 +156,7 @@ impl<'a> LayerWriter<'a> {
         std::thread::scope(|scope| {
             let spawn = |work| std::thread::Builder::new().spawn_scoped(scope, work);
             let mut started = 0;
-            for _ in 0..if self.is_packed() { threads } else { 0 } {
+            for _ in 0..if self.is_packed() { compressors(threads) } else { 0 } {
                 let packed_sender = packed_sender.clone();
                 let work: Work<'_> = Box::new(|| self.pack_all(&raw, packed_sender));
                 // As many as the system gives.
@@ -318,6 +323,12 @@ impl<'r, 'a: 'r> Packer<'r, 'a> {
     }
 }
 
+/// How many of the threads compress. Where there are many, reading and writing have their hands full as well; fewer
+/// buffers are needed then.
+fn compressors(threads: usize) -> usize {
+    threads - threads / 8
+}
+
 fn write_in_order(packed: Receiver<Result<Load>>, spare: Sender<Load>, blob: &mut Blob<'_>) -> Result<()> {
     let mut waiting = BTreeMap::new();
     let mut next = 0;
@@ -361,7 +372,7 @@ impl<'o> Blob<'o> {
             learnt: Vec::new(),
             reporter: layer.reporter,
             done: 0,
-            total: layer.pieces.iter().map(|piece| piece.size() as u64).sum(),
+            total: layer.size(),
         }
     }
 

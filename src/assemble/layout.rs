@@ -46,7 +46,7 @@ struct Layout<'a> {
 impl Layout<'_> {
     /// Writes the layer, unless it is there already.
     fn put_layer(&self) -> Result<Layer> {
-        let mut writer = self.image.layer_writer();
+        let mut writer = self.image.chosen_layer_writer();
         if let Some(layer) = writer.known()?
             && self.standing(&layer.blob.blob(), layer.blob.hex.as_bytes()).is_some_and(|blob| blob.find().is_some())
         {

@@ -11,13 +11,16 @@ use super::Failure;
 use super::args::{Build, Kind, ReportFormat};
 use super::load::Tool;
 use super::output::{finding_reports, say_findings, text, write_json};
+use super::progress::Bar;
 use super::report::{ClosureReport, excluded_reports, need_reports, report_failure};
 
 pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     let output = build.output.as_deref().map(|out| Output::of(build, out)).transpose()?;
     // Before anything is written, because without it all would be for nothing.
     let tool = build.load.then(Tool::find).transpose()?;
-    let image = match builder(build)?.build() {
+    let mut builder = builder(build)?;
+    let bar = Bar::of(&mut builder, build.quiet);
+    let image = match builder.build() {
         Ok(image) => image,
         Err(error) if build.format == ReportFormat::Json => {
             report_first(build)?;
@@ -37,6 +40,7 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     }
     let written = output.as_ref().map(|output| output.write(&image)).transpose()?.flatten();
     let loaded = tool.as_ref().map(|tool| tool.load(&image)).transpose()?;
+    drop(bar);
     if output.is_some_and(|output| output.is_stdout()) {
         // What is written is the answer, and nothing else is.
         return Ok(());

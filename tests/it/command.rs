@@ -531,3 +531,51 @@ fn the_feature_of_a_note_is_evidence_of_its_own() {
     assert_eq!(report["needs"][0]["need"], "library:libz.so");
     assert_eq!(report["needs"][0]["evidence"], json!([{ "object": "/app", "note": "zip" }]));
 }
+
+/// What a command writes to a terminal that is its standard error.
+fn on_a_terminal(root: &Root, arguments: &[&str]) -> String {
+    use std::io::Read;
+    use std::os::fd::OwnedFd;
+    let terminal = rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY).unwrap();
+    rustix::pty::unlockpt(&terminal).unwrap();
+    let name = rustix::pty::ptsname(&terminal, Vec::new()).unwrap();
+    let mut other =
+        fs::File::options().read(true).write(true).open(std::ffi::OsStr::from_bytes(name.as_bytes())).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_scratchpack"))
+        .args(arguments)
+        .current_dir(root.path())
+        .env("TERM", "xterm")
+        .env_remove("NO_COLOR")
+        .stdout(std::process::Stdio::null())
+        .stderr(OwnedFd::from(other.try_clone().unwrap()))
+        .spawn()
+        .unwrap();
+    // Read all the time: a terminal holds little that nobody has seen.
+    let reader = std::thread::spawn(move || {
+        let (mut said, mut terminal) = (Vec::new(), fs::File::from(terminal));
+        while !said.ends_with(b"END") {
+            let mut buffer = [0; 4096];
+            let size = terminal.read(&mut buffer).unwrap();
+            said.extend_from_slice(&buffer[..size]);
+        }
+        String::from_utf8(said).unwrap()
+    });
+    assert!(child.wait().unwrap().success());
+    std::io::Write::write_all(&mut other, b"END").unwrap();
+    reader.join().unwrap()
+}
+
+#[test]
+fn a_bar_shows_on_a_terminal_what_takes_longer_than_a_second() {
+    let root = Root::debian().file("/app", &static_program());
+    // Much to hash, and nothing on disk.
+    fs::File::create(root.on_machine("/big")).unwrap().set_len(700 << 20).unwrap();
+    let big = ["build", "app", "--file", "big:/big", "-o", "-", "--type", "layer", "--compression", "none"];
+    let said = on_a_terminal(&root, &big);
+    assert!(said.contains("packing"), "{said:?}");
+    // It is gone in the end.
+    assert!(said.trim_end_matches("END").ends_with("\r\u{1b}[2K"), "{said:?}");
+    assert_eq!(on_a_terminal(&root, &[&big[..], &["--quiet"]].concat()), "END");
+    assert_eq!(on_a_terminal(&root, &["build", "app", "-o", "app.tar"]), "END");
+    assert_eq!(err(&scratchpack(&root, &big)), "");
+}

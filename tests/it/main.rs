@@ -4,6 +4,7 @@
 
 mod analyzing;
 mod architectures;
+mod caching;
 mod checking;
 mod documents;
 mod elf;
