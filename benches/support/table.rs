@@ -1,5 +1,8 @@
 //! Tables in Markdown, to be pasted.
 
+/// The first row, and the rule below it.
+const HEAD: usize = 2;
+
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }
@@ -17,7 +20,11 @@ impl Table {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
+    /// Nothing, where there is nothing in it.
     pub(crate) fn print(&self, title: &str) {
+        if self.rows.len() == HEAD {
+            return;
+        }
         println!("\n{title}\n");
         for row in &self.rows {
             println!("| {} |", row.join(" | "));

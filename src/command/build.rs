@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use scratchpack::{Entry, EntryKind, Image, ImageBuilder, Level, Written};
+use scratchpack::{Compression, Entry, EntryKind, Image, ImageBuilder, Level, Written};
 use serde::Serialize;
 
 use super::Failure;
@@ -100,7 +100,9 @@ impl<'a> Output<'a> {
 
 fn builder(build: &Build) -> Result<ImageBuilder, Failure> {
     let mut builder = Image::builder();
-    builder.collector(build.search.collector()).compression(build.compression).cmd(build.cmd.clone());
+    // What is only loaded is not compressed; a cache then has it as it is.
+    let compression = if build.output.is_some() { build.compression } else { Compression::None };
+    builder.collector(build.search.collector()).compression(compression).cmd(build.cmd.clone());
     builder.created(created(build)?).durable(!build.no_sync);
     if let Some(dir) = &build.cache {
         builder.cache_dir(dir);

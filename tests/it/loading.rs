@@ -105,6 +105,19 @@ fn an_output_is_written_as_well_and_its_digest_is_the_answer() {
 }
 
 #[test]
+fn a_cache_changes_nothing_of_what_is_loaded() {
+    let root = with_tools(&[("docker", TAKES)]);
+    let plain = build(&root, &["--load"]);
+    let bytes = got(&root, "docker");
+    for arguments in [&["--load"][..], &["--load"], &["--load", "-o", "x.tar"], &["--load", "-o", "x.tar"]] {
+        let cached = build(&root, &[arguments, &["--cache", "cache"]].concat());
+        assert_eq!((cached.status.code(), err(&cached).as_str()), (Some(0), ""));
+        assert!(got(&root, "docker") == bytes, "{arguments:?}");
+        assert_eq!(out(&cached) == out(&plain), arguments.len() == 1);
+    }
+}
+
+#[test]
 fn standard_output_may_have_the_archive_while_the_tool_has_its_own() {
     let root = with_tools(&[("docker", TAKES)]);
     let output = build(&root, &["--load", "-o", "-"]);
