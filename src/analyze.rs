@@ -34,11 +34,11 @@ use segments::Segments;
 use statics::Statics;
 use versions::{Version, Versions};
 
-pub(crate) use constants::{text_constants, texts_held};
+pub(crate) use constants::{Passage, constants};
 pub use dlopen_note::{DlopenNote, Priority};
 pub(crate) use machine::glibc;
 pub use machine::{ByteOrder, Class, Machine};
-pub(crate) use reader::ReadAt;
+pub(crate) use reader::{Buffers, ReadAt};
 pub use versions::VersionNeed;
 
 /// What an ELF executable or shared object says about itself (elf(5)).
@@ -145,7 +145,12 @@ impl Elf {
     }
 
     pub(crate) fn read_from<R: ReadAt + ?Sized>(source: &R, len: u64) -> Result<Elf, Cause> {
-        let mut reader = Reader::new(source, len);
+        Elf::read_into(source, len, &mut Buffers::default())
+    }
+
+    /// The same, with the memory that another file was read into.
+    pub(crate) fn read_into<R: ReadAt + ?Sized>(source: &R, len: u64, buffers: &mut Buffers) -> Result<Elf, Cause> {
+        let mut reader = Reader::new(source, len, buffers);
         let segments = Segments::read(&mut reader)?;
         let kind = kind_of(segments.header.e_type)?;
         let interpreter = read_interpreter(&mut reader, &segments)?;
@@ -341,19 +346,36 @@ impl Elf {
 
 /// Where a loader's strings can be: the read-only parts of the file without code, or where there are none, with it.
 pub(crate) fn read_only_parts<R: ReadAt + ?Sized>(source: &R, len: u64) -> Result<Vec<(u64, u64)>, Cause> {
-    Segments::read(&mut Reader::new(source, len)).map(|segments| constant_parts(&segments))
+    Segments::read(&mut Reader::new(source, len, &mut Buffers::default())).map(|segments| constant_parts(&segments))
 }
 
-/// The same without the tables that unwind stacks, which linkers put behind all constants.
+/// The same without what holds no texts: the tables of the dynamic section, and those that unwind stacks, which linkers
+/// put behind all constants.
 fn text_parts<R: ReadAt + ?Sized>(source: &R, len: u64) -> Result<Vec<(u64, u64)>, Cause> {
-    let segments = Segments::read(&mut Reader::new(source, len))?;
-    let tables = segments.headers.iter().find(|header| header.p_type == PT_GNU_EH_FRAME).map(|header| header.p_offset);
-    let parts = constant_parts(&segments).into_iter();
-    let cut = |(at, size): (u64, u64)| match tables.and_then(|tables| tables.checked_sub(at)) {
+    let mut buffers = Buffers::default();
+    let mut reader = Reader::new(source, len, &mut buffers);
+    let segments = Segments::read(&mut reader)?;
+    let unwinding =
+        segments.headers.iter().find(|header| header.p_type == PT_GNU_EH_FRAME).map(|header| header.p_offset);
+    let cut = |(at, size): (u64, u64)| match unwinding.and_then(|unwinding| unwinding.checked_sub(at)) {
         Some(before) => (at, size.min(before)),
         None => (at, size),
     };
-    Ok(parts.map(cut).collect())
+    let parts: Vec<(u64, u64)> = constant_parts(&segments).into_iter().map(cut).collect();
+    Ok(without(parts, &dynamic::tables(&mut reader, &segments)))
+}
+
+/// Parts of a file, an offset and a size each, without these others.
+fn without(mut parts: Vec<(u64, u64)>, others: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    for &(other, size) in others {
+        let behind = other.saturating_add(size);
+        let pieces = parts.iter().flat_map(|&(at, size)| {
+            let end = at.saturating_add(size);
+            [(at, end.min(other)), (at.max(behind), end)]
+        });
+        parts = pieces.filter(|(at, end)| at < end).map(|(at, end)| (at, end - at)).collect();
+    }
+    parts
 }
 
 fn constant_parts(segments: &Segments) -> Vec<(u64, u64)> {
@@ -367,7 +389,7 @@ fn constant_parts(segments: &Segments) -> Vec<(u64, u64)> {
 /// All parts of a file that are ever read, what matters most first: what its headers point to, then segments without
 /// code, then those with it, at the start of which old linkers put the strings.
 pub(crate) fn parts_to_keep<R: ReadAt + ?Sized>(source: &R, len: u64) -> Result<Vec<(u64, u64)>, Cause> {
-    let mut headers = Segments::read(&mut Reader::new(source, len))?.headers;
+    let mut headers = Segments::read(&mut Reader::new(source, len, &mut Buffers::default()))?.headers;
     // Large, and nothing in them is read.
     headers.retain(|header| !matches!(header.p_type, PT_GNU_RELRO | PT_GNU_EH_FRAME | PT_TLS));
     headers.sort_by_key(|header| (header.p_type == PT_LOAD, header.p_flags & PF_X != 0));
@@ -407,5 +429,5 @@ fn read_interpreter<R: ReadAt + ?Sized>(
 
 /// The machine that a file's header names, also where the rest of the file is damaged.
 pub(crate) fn machine_of_file<R: ReadAt + ?Sized>(source: &R, len: u64) -> Option<Machine> {
-    segments::read_machine(&mut Reader::new(source, len)).ok()
+    segments::read_machine(&mut Reader::new(source, len, &mut Buffers::default())).ok()
 }

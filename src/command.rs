@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use scratchpack::{Error, ErrorKind};
 
-use args::{Arguments, Subcommand};
+use args::{Arguments, Inspection, Subcommand};
 
 /// How a subcommand ended other than well.
 pub(crate) enum Failure {
@@ -49,7 +49,7 @@ impl From<std::io::Error> for Failure {
 
 /// Runs the command: 0 done, 1 it would not start or failed, 2 usage.
 pub(crate) fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = arguments();
     let result = match &arguments.subcommand {
         Subcommand::Build(build) => build::run(build),
         Subcommand::Inspect(inspect) => inspect::run(inspect),
@@ -62,6 +62,14 @@ pub(crate) fn run() -> ExitCode {
         Err(Failure::Failed(message)) => fail(&message, 1),
         Err(Failure::Usage(message)) => fail(&message, 2),
     }
+}
+
+/// Much of the time of an inspection is making the parser of all subcommands, so its own is tried first. What that does
+/// not take is left to the whole, whose help and messages tell of all.
+fn arguments() -> Arguments {
+    let is_inspection = std::env::args_os().nth(1).is_some_and(|first| first == "inspect");
+    let inspection = is_inspection.then(Inspection::try_parse).and_then(Result::ok);
+    inspection.map_or_else(Arguments::parse, Arguments::from)
 }
 
 fn fail(message: &str, status: u8) -> ExitCode {

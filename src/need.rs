@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 
 use crate::text::printable;
 
-pub(crate) use symbols::{Hint, Known, known};
+pub(crate) use symbols::{Hint, Known, known, may_be_known};
 
 /// Something that a program opens by itself at run time, and that an image may have to hold.
 ///

@@ -7,11 +7,11 @@
 mod tests;
 mod walk;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -42,8 +42,33 @@ pub(crate) struct Root {
     handles: Mutex<Handles>,
 }
 
-// Hashing an OsStr is hashing bytes; hashing a Path is parsing it.
-type Handles = HashMap<OsString, Arc<OwnedFd>>;
+/// Handles by path.
+#[derive(Debug, Default)]
+struct Handles {
+    // Hashing an OsStr is hashing bytes; hashing a Path is parsing it.
+    by_path: HashMap<OsString, Arc<OwnedFd>>,
+    /// The last one that was asked for: nearly always the next one as well.
+    last: Option<(OsString, Arc<OwnedFd>)>,
+}
+
+impl Handles {
+    fn get(&mut self, path: &OsStr) -> Option<Arc<OwnedFd>> {
+        if let Some((_, handle)) = self.last.as_ref().filter(|(last, _)| last == path) {
+            return Some(handle.clone());
+        }
+        let handle = self.by_path.get(path)?.clone();
+        self.last = Some((path.to_owned(), handle.clone()));
+        Some(handle)
+    }
+
+    fn keep(&mut self, path: &OsStr, handle: &Arc<OwnedFd>) {
+        if self.by_path.len() >= HANDLES {
+            self.by_path.clear();
+        }
+        self.by_path.insert(path.to_owned(), handle.clone());
+        self.last = Some((path.to_owned(), handle.clone()));
+    }
+}
 
 /// What tells one file from another, and one state of a file from the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,6 +247,16 @@ impl Root {
         Ok(names)
     }
 
+    /// The names in the real directory `real`, where no other name can be found in it.
+    fn all_names(&self, real: &Path) -> Option<HashSet<OsString>> {
+        let names: HashSet<OsString> = self.list(real, MAX_NAMES).ok()?.into_iter().map(|listed| listed.name).collect();
+        let is_exact = self.in_directory(real, |directory| {
+            let is_plain = !UNLISTED.contains(&(rustix::fs::fstatfs(directory)?.f_type as u64));
+            Ok(is_plain && !finds_other_case(directory, &names))
+        });
+        is_exact.unwrap_or(false).then_some(names)
+    }
+
     fn in_directory<T>(&self, real: &Path, work: impl FnOnce(BorrowedFd<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
         match self.handle_of(real)? {
             Some(handle) => work(handle.as_fd()),
@@ -233,22 +268,35 @@ impl Root {
     fn handle_of(&self, real: &Path) -> Result<Option<Arc<OwnedFd>>, Fault> {
         let Ok((parent, name)) = split(real) else { return Ok(None) };
         if let Some(handle) = self.lock().get(real.as_os_str()) {
-            return Ok(Some(handle.clone()));
+            return Ok(Some(handle));
         }
         let handle =
             self.in_directory(parent, |directory| Ok(rustix::fs::openat(directory, name, DIRECTORY, Mode::empty())?))?;
         let handle = Arc::new(handle);
-        let mut handles = self.lock();
-        if handles.len() >= HANDLES {
-            handles.clear();
-        }
-        handles.insert(real.as_os_str().to_owned(), handle.clone());
+        self.lock().keep(real.as_os_str(), &handle);
         Ok(Some(handle))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Handles> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// File systems whose directories have names that no list has: those of autofs(5) and proc(5).
+const UNLISTED: [u64; 2] = [0x0187, 0x9fa0];
+
+/// Whether a directory answers to a name in other letters than those that it has, as some do that no case tells apart.
+fn finds_other_case(directory: BorrowedFd<'_>, names: &HashSet<OsString>) -> bool {
+    let mut others = names.iter().filter_map(|name| {
+        let other: Vec<u8> = name.as_bytes().iter().map(|&byte| swap_case(byte)).collect();
+        let other = OsString::from_vec(other);
+        (!names.contains(&other)).then_some(other)
+    });
+    others.next().is_some_and(|other| rustix::fs::statat(directory, &other, AtFlags::SYMLINK_NOFOLLOW).is_ok())
+}
+
+fn swap_case(letter: u8) -> u8 {
+    if letter.is_ascii_alphabetic() { letter ^ 0x20 } else { letter }
 }
 
 /// A name of a directory; `None` where it is gone again.

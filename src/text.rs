@@ -16,7 +16,13 @@ struct Printable<'a>(&'a [u8]);
 impl Display for Printable<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
-            chunk.valid().chars().try_for_each(|c| write_char(f, c))?;
+            match chunk.valid() {
+                // Nearly all names are.
+                plain if plain.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'\\') => {
+                    f.write_str(plain)?
+                }
+                other => other.chars().try_for_each(|c| write_char(f, c))?,
+            }
             write_hex(f, chunk.invalid())?;
         }
         Ok(())

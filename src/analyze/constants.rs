@@ -10,96 +10,105 @@ const SHORTEST: usize = 4;
 /// Bytes of the longest one.
 const LONGEST: usize = 4096;
 
-/// Visits each text in the read-only parts of a file, of which at most `limit` bytes are read: what stands between two
-/// NULs, if that is of 4 to 4,096 bytes. There may be anything before the text itself. What cannot be read tells nothing.
-pub(crate) fn text_constants<R: ReadAt + ?Sized>(source: &R, len: u64, limit: u64, mut visit: impl FnMut(&[u8])) {
-    let mut left = limit;
-    for part in text_parts(source, len).unwrap_or_default() {
-        let mut texts = Texts::default();
-        left -= pieces(source, part, left, |piece| texts.go_through(piece, &mut visit));
-    }
+/// A piece of a file's constants, behind so much of the one before it that no text is cut in two.
+pub(crate) struct Passage<'a> {
+    bytes: &'a [u8],
+    /// How many of the bytes were in the passage before as well.
+    known: usize,
 }
 
-/// Which of these `texts` the read-only parts of a file hold, whatever stands around them: some languages end no text
-/// with NUL. At most `limit` bytes are read.
-pub(crate) fn texts_held<R: ReadAt + ?Sized>(
-    source: &R,
-    len: u64,
-    limit: u64,
-    texts: &[&'static str],
-) -> Vec<&'static str> {
-    texts_held_in(source, &text_parts(source, len).unwrap_or_default(), limit, texts)
+/// Goes through the read-only parts of a file that can hold texts, of which at most `limit` bytes are read. What cannot
+/// be read tells nothing.
+pub(crate) fn constants<R: ReadAt + ?Sized>(source: &R, len: u64, limit: u64, visit: impl FnMut(&Passage<'_>)) {
+    passages(source, &text_parts(source, len).unwrap_or_default(), limit, visit);
 }
 
-/// The same of these parts of a file, an offset and a size each.
+/// Which of these `texts` these parts of a file hold, an offset and a size each, whatever stands around them: some
+/// languages end no text with NUL. At most `limit` bytes are read.
 pub(super) fn texts_held_in<R: ReadAt + ?Sized>(
     source: &R,
     parts: &[(u64, u64)],
     limit: u64,
     texts: &[&'static str],
 ) -> Vec<&'static str> {
-    let finders: Vec<Finder<'_>> = texts.iter().map(Finder::new).collect();
-    let longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
-    let mut is_held = vec![false; texts.len()];
+    let mut sought: Vec<(Finder<'_>, bool)> = texts.iter().map(|text| (Finder::new(text), false)).collect();
+    passages(source, parts, limit, |passage| {
+        for (finder, is_held) in sought.iter_mut().filter(|(_, is_held)| !is_held) {
+            *is_held = passage.holds(finder);
+        }
+    });
+    texts.iter().zip(sought).filter(|(_, (_, is_held))| *is_held).map(|(text, _)| *text).collect()
+}
+
+/// Visits what is in parts of a file, an offset and a size each, of which at most `limit` bytes are read.
+fn passages<R: ReadAt + ?Sized>(source: &R, parts: &[(u64, u64)], limit: u64, mut visit: impl FnMut(&Passage<'_>)) {
     let mut left = limit;
-    for &part in parts {
-        // The end of a piece, in which a text may have begun.
-        let mut window: Vec<u8> = Vec::new();
-        left -= pieces(source, part, left, |piece| {
-            window.extend(&piece[..piece.len().min(longest)]);
-            for (finder, is_held) in finders.iter().zip(&mut is_held).filter(|(_, is_held)| !**is_held) {
-                *is_held = finder.find(piece).or_else(|| finder.find(&window)).is_some();
+    let mut buffer = Vec::new();
+    for &(offset, size) in parts {
+        let wanted = size.min(left);
+        left -= wanted;
+        let (mut known, mut done) = (0, 0);
+        while done < wanted {
+            let size = usize::try_from(wanted - done).unwrap_or(PIECE).min(PIECE);
+            if buffer.len() < known + size {
+                buffer.resize(known + size, 0);
             }
-            window.clear();
-            window.extend(&piece[piece.len().saturating_sub(longest)..]);
-        });
-    }
-    texts.iter().zip(is_held).filter(|(_, is_held)| *is_held).map(|(text, _)| *text).collect()
-}
-
-/// Visits what is in a part of a file, an offset and a size, in pieces; of which at most `limit` bytes are read. Returns
-/// how many were.
-fn pieces<R: ReadAt + ?Sized>(source: &R, (offset, size): (u64, u64), limit: u64, mut visit: impl FnMut(&[u8])) -> u64 {
-    let wanted = size.min(limit);
-    let mut piece = vec![0; usize::try_from(wanted).unwrap_or(PIECE).min(PIECE)];
-    let mut done = 0;
-    while done < wanted {
-        let size = usize::try_from(wanted - done).unwrap_or(PIECE).min(PIECE);
-        let Ok(read @ 1..) = source.read_at(&mut piece[..size], offset.saturating_add(done)) else { break };
-        visit(&piece[..read]);
-        done += read as u64;
-    }
-    done
-}
-
-/// The texts of a part that comes in pieces.
-#[derive(Default)]
-struct Texts {
-    /// What a piece ended with.
-    begun: Vec<u8>,
-}
-
-impl Texts {
-    fn go_through(&mut self, mut piece: &[u8], visit: &mut impl FnMut(&[u8])) {
-        if !self.begun.is_empty() {
-            let end = memchr::memchr(0, piece);
-            self.begin(&piece[..end.unwrap_or(piece.len())]);
-            let Some(end) = end else { return };
-            tell(&self.begun, visit);
-            self.begun.clear();
-            piece = &piece[end + 1..];
+            let Ok(read @ 1..) = source.read_at(&mut buffer[known..known + size], offset.saturating_add(done)) else {
+                break;
+            };
+            done += read as u64;
+            visit(&Passage { bytes: &buffer[..known + read], known });
+            // One more than a text has, so that what is too long for one is known by it.
+            let kept = (known + read).min(LONGEST + 1);
+            buffer.copy_within(known + read - kept..known + read, 0);
+            known = kept;
         }
-        while let Some(end) = next_end(&mut piece) {
-            tell(&piece[..end], visit);
-            piece = &piece[end + 1..];
-        }
-        self.begin(piece);
+    }
+}
+
+impl<'a> Passage<'a> {
+    /// Whether it holds a text, whatever stands around it.
+    fn holds(&self, text: &Finder<'_>) -> bool {
+        let from = self.known.saturating_sub(text.needle().len());
+        text.find(&self.bytes[from..]).is_some()
     }
 
-    /// Of what is too long for a text, no more is kept than shows that.
-    fn begin(&mut self, bytes: &[u8]) {
-        let room = (LONGEST + 1).saturating_sub(self.begun.len());
-        self.begun.extend(&bytes[..bytes.len().min(room)]);
+    /// Visits each text: what stands between two NULs, if that is of 4 to 4,096 bytes. There may be anything before the
+    /// text itself.
+    pub(crate) fn texts(&self, mut visit: impl FnMut(&'a [u8])) {
+        let mut rest = &self.bytes[self.start_of_text(self.known)..];
+        while let Some(end) = next_end(&mut rest) {
+            tell(&rest[..end], &mut visit);
+            rest = &rest[end + 1..];
+        }
+    }
+
+    /// Visits of those texts the one around `at`, where it ends within so many bytes from there. Around a place that was in
+    /// the passage before as well, it may come again.
+    pub(crate) fn text_around(&self, at: usize, within: usize, mut visit: impl FnMut(&'a [u8])) {
+        let behind = &self.bytes[at..self.bytes.len().min(at + within)];
+        let end = memchr::memchr(0, behind).map(|length| at + length);
+        if let Some(end) = end.filter(|&end| end >= self.known) {
+            tell(&self.bytes[self.start_of_text(at)..end], &mut visit);
+        }
+    }
+
+    /// Where `byte` stands, from so many bytes before what is new on.
+    pub(crate) fn places_of(&self, byte: u8, before: usize) -> impl Iterator<Item = usize> {
+        let from = self.known.saturating_sub(before);
+        memchr::memchr_iter(byte, &self.bytes[from..]).map(move |at| from + at)
+    }
+
+    /// Whether a text stands where its byte of that number is at `at`.
+    pub(crate) fn has_at(&self, text: &[u8], number: usize, at: usize) -> bool {
+        let rest = at.checked_sub(number).and_then(|start| self.bytes.get(start..));
+        rest.is_some_and(|rest| rest.starts_with(text))
+    }
+
+    /// Behind the last NUL before `at`.
+    fn start_of_text(&self, at: usize) -> usize {
+        let from = at.saturating_sub(LONGEST + 1);
+        memchr::memrchr(0, &self.bytes[from..at]).map_or(from, |nul| from + nul + 1)
     }
 }
 
@@ -124,7 +133,7 @@ fn nuls(word: u64) -> u64 {
     !(((word & LOW) + LOW) | word | LOW)
 }
 
-fn tell(text: &[u8], visit: &mut impl FnMut(&[u8])) {
+fn tell<'a>(text: &'a [u8], visit: &mut impl FnMut(&'a [u8])) {
     if (SHORTEST..=LONGEST).contains(&text.len()) {
         visit(text);
     }
@@ -132,21 +141,45 @@ fn tell(text: &[u8], visit: &mut impl FnMut(&[u8])) {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST, PIECE, Texts, text_constants};
+    use std::io;
 
-    fn texts(pieces: &[&[u8]]) -> Vec<String> {
-        let (mut texts, mut found) = (Texts::default(), Vec::new());
-        for piece in pieces {
-            texts.go_through(piece, &mut |text| found.push(String::from_utf8_lossy(text).into_owned()));
+    use super::{LONGEST, PIECE, ReadAt, constants, passages, texts_held_in};
+
+    /// A file that is read so many bytes at a time.
+    struct Slow<'a>(&'a [u8], usize);
+
+    impl ReadAt for Slow<'_> {
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+            let size = buffer.len().min(self.1);
+            self.0.read_at(&mut buffer[..size], offset)
         }
+    }
+
+    fn texts(bytes: &[u8], at_once: usize) -> Vec<String> {
+        let mut found = Vec::new();
+        passages(&Slow(bytes, at_once), &[(0, bytes.len() as u64)], u64::MAX, |passage| {
+            passage.texts(|text| found.push(String::from_utf8_lossy(text).into_owned()));
+        });
+        found
+    }
+
+    fn texts_with_x(bytes: &[u8], at_once: usize) -> Vec<String> {
+        let mut found = Vec::new();
+        passages(&Slow(bytes, at_once), &[(0, bytes.len() as u64)], u64::MAX, |passage| {
+            for at in passage.places_of(b'x', 4) {
+                passage.text_around(at, 4, |text| found.push(String::from_utf8_lossy(text).into_owned()));
+            }
+        });
         found
     }
 
     #[test]
     fn runs_of_four_that_end_in_nul_are_texts() {
-        assert_eq!(texts(&[b"abc\0abcd\0\x01a b%\0no end"]), ["abcd", "\x01a b%"]);
-        assert_eq!(texts(&[b"\0ab", b"", b"cd\0x\ny", b"abc\0"]), ["abcd", "x\nyabc"]);
-        assert_eq!(texts(&[b"abcd"]), [""; 0]);
+        for at_once in 1..20 {
+            assert_eq!(texts(b"abc\0abcd\0\x01a b%\0no end", at_once), ["abcd", "\x01a b%"]);
+            assert_eq!(texts(b"\0abcd\0x\nyabc\0", at_once), ["abcd", "x\nyabc"]);
+            assert_eq!(texts(b"abcd", at_once), [""; 0]);
+        }
     }
 
     #[test]
@@ -156,23 +189,38 @@ mod tests {
             let mut expected: Vec<usize> = bytes.split(|&byte| byte == 0).map(<[u8]>::len).collect();
             expected.pop();
             expected.retain(|&length| length >= 4);
-            let found: Vec<usize> = texts(&[&bytes]).iter().map(String::len).collect();
+            let found: Vec<usize> = texts(&bytes, 14 - mask as usize % 5).iter().map(String::len).collect();
             assert_eq!(found, expected, "{mask:b}");
         }
     }
 
     #[test]
-    fn a_run_without_end_is_none_and_takes_no_memory() {
-        let long = vec![b'x'; PIECE];
-        let mut texts = Texts::default();
-        (0..100).for_each(|_| texts.go_through(&long, &mut |_| panic!()));
-        texts.go_through(b"\0", &mut |_| panic!());
-        (0..100).for_each(|_| texts.go_through(&long, &mut |_| panic!()));
-        assert_eq!(texts.begun.len(), LONGEST + 1);
+    fn texts_around_a_byte_are_found_wherever_pieces_end() {
+        for at_once in 1..20 {
+            assert_eq!(texts_with_x(b"abcxy\0axbcde\0\x01\x02x.1\0abx", at_once), ["abcxy", "\x01\x02x.1"]);
+        }
+    }
+
+    #[test]
+    fn what_stands_across_pieces_is_held() {
+        for at_once in 1..20 {
+            let held =
+                texts_held_in(&Slow(b"1234 certificate", at_once), &[(0, 16)], 16, &["certificate", "3 4", "4 c"]);
+            assert_eq!(held, ["certificate", "4 c"]);
+        }
+    }
+
+    #[test]
+    fn a_run_without_end_is_none() {
+        let long = vec![b'x'; LONGEST + 1];
+        assert_eq!(texts(&[&long[..], b"\0abcd\0"].concat(), 100), ["abcd"]);
+        assert_eq!(texts(&[&long[1..], b"\0abcd\0"].concat(), 100).len(), 2);
+        let endless = vec![b'x'; 3 * PIECE + 1];
+        assert_eq!(texts(&[&endless[..], b"\0"].concat(), PIECE), [""; 0]);
     }
 
     #[test]
     fn what_is_no_elf_file_has_no_texts() {
-        text_constants(&b"abcd\0"[..], 5, 5, |_| panic!());
+        constants(&b"abcd\0"[..], 5, 5, |_| panic!());
     }
 }

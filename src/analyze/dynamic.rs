@@ -3,9 +3,12 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use goblin::elf::dynamic::{DT_FLAGS_1, DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, Dyn};
+use goblin::elf::dynamic::{
+    DT_FLAGS_1, DT_GNU_HASH, DT_HASH, DT_JMPREL, DT_NEEDED, DT_NULL, DT_PLTRELSZ, DT_REL, DT_RELA, DT_RELASZ, DT_RELSZ,
+    DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_SYMTAB, DT_VERDEF, DT_VERNEED, Dyn,
+};
 use goblin::elf::program_header::{PT_DYNAMIC, ProgramHeader};
-use scroll::Pread;
+use scroll::Endian;
 use scroll::ctx::SizeWith;
 
 use super::limits::{MAX_DYNAMIC_ENTRIES, MAX_NAME, MAX_NEEDED, MAX_PATH_LIST};
@@ -24,6 +27,7 @@ const DT_DEPAUDIT: u64 = 0x6fff_fefb;
 const DT_AUDIT: u64 = 0x6fff_fefc;
 /// Relative relocations in their compact form (gABI).
 const DT_RELR: u64 = 36;
+const DT_RELRSZ: u64 = 35;
 
 /// What a dynamic section says.
 #[derive(Default)]
@@ -50,6 +54,7 @@ impl Dynamic {
         let Some(header) = segments.headers.iter().rfind(|h| h.p_type == PT_DYNAMIC) else { return Ok(None) };
         let entries = read_entries(reader, segments, header)?;
         let strings = Strings::locate(&entries, segments)?;
+        prepare_tables(&entries, segments, reader);
         let dynamic = strings.resolve(&entries, reader)?;
         let versions = Versions::read(&entries, &strings, segments, reader)?;
         let hints = symbols::imported(&entries, &strings, segments, reader);
@@ -61,7 +66,7 @@ fn read_entries<R: ReadAt + ?Sized>(
     reader: &mut Reader<'_, R>,
     segments: &Segments,
     header: &ProgramHeader,
-) -> Result<Vec<Dyn>, Cause> {
+) -> Result<Entries, Cause> {
     let entry = Dyn::size_with(&segments.ctx);
     let count = usize::try_from(header.p_filesz).unwrap_or(usize::MAX) / entry;
     if count == 0 {
@@ -76,17 +81,94 @@ fn read_entries<R: ReadAt + ?Sized>(
         return Err(Cause::malformed("its dynamic section is not where its address says"));
     }
     let bytes = reader.bytes(header.p_offset, count * entry, "dynamic section")?;
-    let mut entries = Vec::with_capacity(count);
-    for at in 0..count {
-        let dynamic: Dyn = bytes
-            .pread_with(at * entry, segments.ctx)
-            .map_err(|error: goblin::error::Error| Cause::malformed(error.to_string()))?;
-        if dynamic.d_tag == DT_NULL {
+    let mut entries = Entries { all: Vec::with_capacity(count.min(64)), ..Entries::default() };
+    for entry in bytes.chunks_exact(entry) {
+        let (tag, value) = entry.split_at(entry.len() / 2);
+        let [d_tag, d_val] = [tag, value].map(|number| word(number, segments.ctx.le));
+        if d_tag == DT_NULL {
             return Ok(entries);
         }
-        entries.push(dynamic);
+        entries.push(Dyn { d_tag, d_val });
     }
     Err(Cause::malformed("its dynamic section does not end in DT_NULL"))
+}
+
+/// A number of 4 or 8 bytes.
+fn word(bytes: &[u8], order: Endian) -> u64 {
+    match (bytes.first_chunk(), bytes.first_chunk(), order.is_little()) {
+        (Some(long), _, true) => u64::from_le_bytes(*long),
+        (Some(long), _, false) => u64::from_be_bytes(*long),
+        (None, Some(short), true) => u32::from_le_bytes(*short).into(),
+        (None, Some(short), false) => u32::from_be_bytes(*short).into(),
+        (None, None, _) => 0,
+    }
+}
+
+/// The tags of the gABI are below this number.
+const COMMON: usize = 40;
+
+/// The entries of a dynamic section up to its end.
+pub(super) struct Entries {
+    all: Vec<Dyn>,
+    /// The values of the last of each of the common tags.
+    last: [Option<u64>; COMMON],
+}
+
+impl Default for Entries {
+    fn default() -> Self {
+        Entries { all: Vec::new(), last: [None; COMMON] }
+    }
+}
+
+impl Entries {
+    fn push(&mut self, entry: Dyn) {
+        if let Some(last) = usize::try_from(entry.d_tag).ok().and_then(|tag| self.last.get_mut(tag)) {
+            *last = Some(entry.d_val);
+        }
+        self.all.push(entry);
+    }
+
+    /// Of a tag that may stand once the last entry counts (`elf_get_dynamic_info` in glibc).
+    pub(super) fn last(&self, tag: u64) -> Option<u64> {
+        match usize::try_from(tag).ok().and_then(|tag| self.last.get(tag)) {
+            Some(last) => *last,
+            None => self.all.iter().rfind(|entry| entry.d_tag == tag).map(|entry| entry.d_val),
+        }
+    }
+}
+
+/// Bytes of the tables that are read at once: those of nine libraries of ten.
+const TABLES: u64 = 32 << 10;
+/// Bytes of strings that are read at once.
+const STRINGS: u64 = 64 << 10;
+/// Bytes that are read of versions, whose size no entry tells. They stand last.
+const VERSIONS: u64 = 1024;
+
+/// Reads what will be asked for: linkers put hashes, symbols, their names and versions one behind the other. What is odd
+/// will be found out by whoever asks for it.
+fn prepare_tables<R: ReadAt + ?Sized>(entries: &Entries, segments: &Segments, reader: &mut Reader<'_, R>) {
+    let place = |tag, size| {
+        let address = entries.last(tag)?;
+        Some((segments.offset_of(address, 1)?, size))
+    };
+    let symbols = [place(DT_SYMTAB, 0), place(DT_GNU_HASH, 16), place(DT_HASH, 16)];
+    let strings = place(DT_STRTAB, entries.last(DT_STRSZ).unwrap_or(0));
+    let versions = [place(DT_VERNEED, VERSIONS), place(DT_VERDEF, VERSIONS)];
+    let names = span(versions.into_iter().chain([strings]));
+    match span(symbols.into_iter().chain([names])) {
+        Some((at, size)) if size <= TABLES => return reader.prepare(at, size),
+        _ => {}
+    }
+    if let Some((at, size)) = names.filter(|(_, size)| *size <= STRINGS) {
+        reader.prepare(at, size);
+    }
+}
+
+/// From the start of the first of these parts to the end of the last, an offset and a size each.
+fn span(parts: impl Iterator<Item = Option<(u64, u64)>>) -> Option<(u64, u64)> {
+    let ends = parts.flatten().map(|(at, size)| (at, at.saturating_add(size)));
+    let (start, end) = ends.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))?;
+    Some((start, end - start))
 }
 
 /// The string table of a dynamic section, as a range of the file.
@@ -97,9 +179,9 @@ pub(super) struct Strings {
 
 impl Strings {
     /// An object without strings is fine as long as no entry asks for one.
-    fn locate(entries: &[Dyn], segments: &Segments) -> Result<Strings, Cause> {
-        let Some(address) = last(entries, DT_STRTAB) else { return Ok(Strings { offset: 0, size: 0 }) };
-        let size = last(entries, DT_STRSZ).ok_or_else(|| Cause::malformed("it has DT_STRTAB but no DT_STRSZ"))?;
+    fn locate(entries: &Entries, segments: &Segments) -> Result<Strings, Cause> {
+        let Some(address) = entries.last(DT_STRTAB) else { return Ok(Strings { offset: 0, size: 0 }) };
+        let size = entries.last(DT_STRSZ).ok_or_else(|| Cause::malformed("it has DT_STRTAB but no DT_STRSZ"))?;
         let offset = segments
             .offset_of(address, size)
             .ok_or_else(|| Cause::malformed("its string table lies in no segment of the file"))?;
@@ -108,17 +190,17 @@ impl Strings {
 
     /// Linkers put the names of libraries near each other, and the versions behind them: what is read from the first of
     /// them on holds nearly all. Where it cannot be read, whoever wants a string will say so.
-    fn start_at_first<R: ReadAt + ?Sized>(&self, entries: &[Dyn], reader: &mut Reader<'_, R>) {
+    fn start_at_first<R: ReadAt + ?Sized>(&self, entries: &Entries, reader: &mut Reader<'_, R>) {
         let is_string = |tag| DependencyKind::of(tag).is_some() || matches!(tag, DT_SONAME | DT_RPATH | DT_RUNPATH);
-        let first = entries.iter().filter(|entry| is_string(entry.d_tag)).map(|entry| entry.d_val).min();
+        let first = entries.all.iter().filter(|entry| is_string(entry.d_tag)).map(|entry| entry.d_val).min();
         if let Some(at) = first.filter(|&at| at < self.size) {
             let _ = reader.bytes(self.offset + at, 1, "string table");
         }
     }
 
-    fn resolve<R: ReadAt + ?Sized>(&self, entries: &[Dyn], reader: &mut Reader<'_, R>) -> Result<Dynamic, Cause> {
+    fn resolve<R: ReadAt + ?Sized>(&self, entries: &Entries, reader: &mut Reader<'_, R>) -> Result<Dynamic, Cause> {
         self.start_at_first(entries, reader);
-        let mut single = |tag, what| match last(entries, tag) {
+        let mut single = |tag, what| match entries.last(tag) {
             Some(at) => self.get(at, what, MAX_PATH_LIST, reader).map(Some),
             None => Ok(None),
         };
@@ -133,18 +215,18 @@ impl Strings {
                 .collect(),
             dependencies: self.dependencies(entries, reader)?,
             versions: Versions::default(),
-            has_relr: last(entries, DT_RELR).is_some(),
-            flags_1: last(entries, DT_FLAGS_1).unwrap_or(0),
+            has_relr: entries.last(DT_RELR).is_some(),
+            flags_1: entries.last(DT_FLAGS_1).unwrap_or(0),
             hints: Vec::new(),
         })
     }
 
     fn dependencies<R: ReadAt + ?Sized>(
         &self,
-        entries: &[Dyn],
+        entries: &Entries,
         reader: &mut Reader<'_, R>,
     ) -> Result<Vec<Dependency>, Cause> {
-        let wanted = entries.iter().filter_map(|entry| Some((DependencyKind::of(entry.d_tag)?, entry.d_val)));
+        let wanted = entries.all.iter().filter_map(|entry| Some((DependencyKind::of(entry.d_tag)?, entry.d_val)));
         if wanted.clone().count() > MAX_NEEDED {
             return Err(Cause::malformed(format!("it needs more than {MAX_NEEDED} libraries, which is the limit")));
         }
@@ -158,18 +240,41 @@ impl Strings {
         limit: u64,
         reader: &mut Reader<'_, R>,
     ) -> Result<OsString, Cause> {
+        self.bytes(at, what, limit, reader).map(|bytes| OsStr::from_bytes(bytes).to_owned())
+    }
+
+    /// The same, where it was read.
+    pub(super) fn bytes<'r, R: ReadAt + ?Sized>(
+        &self,
+        at: u64,
+        what: &str,
+        limit: u64,
+        reader: &'r mut Reader<'_, R>,
+    ) -> Result<&'r [u8], Cause> {
         let rest = self.size.checked_sub(at).filter(|&rest| rest > 0);
         let rest = rest.ok_or_else(|| Cause::malformed(format!("{what} points outside the string table")))?;
         let string = reader.string(self.offset + at, rest.min(limit))?;
-        string
-            .map(OsString::from_vec)
-            .ok_or_else(|| Cause::malformed(format!("{what} has no end within the string table, or is too long")))
+        string.ok_or_else(|| Cause::malformed(format!("{what} has no end within the string table, or is too long")))
     }
 }
 
-/// Of a tag that may stand once the last entry counts (`elf_get_dynamic_info` in glibc).
-pub(super) fn last(entries: &[Dyn], tag: u64) -> Option<u64> {
-    entries.iter().rfind(|entry| entry.d_tag == tag).map(|entry| entry.d_val)
+/// Where the relocations, the symbols and their names are, an offset in the file and a size each; what is odd is left out.
+pub(super) fn tables<R: ReadAt + ?Sized>(reader: &mut Reader<'_, R>, segments: &Segments) -> Vec<(u64, u64)> {
+    let header = segments.headers.iter().rfind(|header| header.p_type == PT_DYNAMIC);
+    let entries = header.and_then(|header| read_entries(reader, segments, header).ok()).unwrap_or_default();
+    let sized = [
+        (DT_REL, DT_RELSZ),
+        (DT_RELA, DT_RELASZ),
+        (DT_RELR, DT_RELRSZ),
+        (DT_JMPREL, DT_PLTRELSZ),
+        (DT_STRTAB, DT_STRSZ),
+    ];
+    let sized = sized.into_iter().filter_map(|(at, size)| Some((entries.last(at)?, entries.last(size)?)));
+    // Nothing tells the size of this one; linkers put the names behind it.
+    let symbols = entries.last(DT_SYMTAB).zip(entries.last(DT_STRTAB));
+    let symbols = symbols.and_then(|(at, names)| Some((at, names.checked_sub(at)?)));
+    let tables = sized.chain(symbols).filter(|&(_, size)| size > 0);
+    tables.filter_map(|(at, size)| Some((segments.offset_of(at, size)?, size))).collect()
 }
 
 /// The names in a list of objects (`audit_list_next` in glibc).

@@ -46,29 +46,53 @@ impl ReadAt for [u8] {
 pub(crate) struct Reader<'a, R: ?Sized> {
     source: &'a R,
     len: u64,
-    /// The start of the file, where the headers are, and often the strings as well.
-    head: Window,
-    /// What was read last elsewhere.
-    last: Window,
+    windows: &'a mut [Window; WINDOWS],
+    /// The window that is read into next.
+    next: usize,
 }
+
+/// The start of the file, where the headers are and often the strings as well, and what was read last elsewhere.
+const WINDOWS: usize = 4;
+
+/// Memory for a reader, which the readers of many files use one after the other.
+#[derive(Default)]
+pub(crate) struct Buffers([Window; WINDOWS]);
 
 /// Bytes of the file from `start` on.
 #[derive(Default)]
 struct Window {
     start: u64,
+    filled: usize,
     bytes: Vec<u8>,
 }
 
 impl Window {
     fn get(&self, offset: u64, size: usize) -> Option<&[u8]> {
+        self.from(offset)?.get(..size)
+    }
+
+    fn from(&self, offset: u64) -> Option<&[u8]> {
         let at = usize::try_from(offset.checked_sub(self.start)?).ok()?;
-        self.bytes.get(at..at.checked_add(size)?)
+        self.bytes[..self.filled].get(at..)
+    }
+
+    /// Reads so many bytes behind those that are there.
+    fn extend<R: ReadAt + ?Sized>(&mut self, source: &R, size: usize) -> io::Result<()> {
+        let end = self.filled + size;
+        if self.bytes.len() < end {
+            self.bytes.resize(end.next_power_of_two(), 0);
+        }
+        let offset = self.start + self.filled as u64;
+        self.filled += source.read_at(&mut self.bytes[self.filled..end], offset)?;
+        Ok(())
     }
 }
 
 impl<'a, R: ReadAt + ?Sized> Reader<'a, R> {
-    pub(crate) fn new(source: &'a R, len: u64) -> Self {
-        Reader { source, len, head: Window::default(), last: Window::default() }
+    pub(crate) fn new(source: &'a R, len: u64, buffers: &'a mut Buffers) -> Self {
+        let windows = &mut buffers.0;
+        windows.iter_mut().for_each(|window| (window.start, window.filled) = (0, 0));
+        Reader { source, len, windows, next: 0 }
     }
 
     pub(crate) fn source(&self) -> &'a R {
@@ -88,13 +112,20 @@ impl<'a, R: ReadAt + ?Sized> Reader<'a, R> {
     }
 
     /// The bytes at `offset` up to the first NUL, which must come within `limit` bytes.
-    pub(crate) fn string(&mut self, offset: u64, limit: u64) -> Result<Option<Vec<u8>>, Cause> {
+    pub(crate) fn string(&mut self, offset: u64, limit: u64) -> Result<Option<&[u8]>, Cause> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let known = self.windows.iter().enumerate().find_map(|(number, window)| {
+            let rest = window.from(offset)?;
+            Some((number, memchr::memchr(0, &rest[..rest.len().min(limit)])?))
+        });
+        if let Some((number, end)) = known {
+            return Ok(self.windows[number].get(offset, end));
+        }
         let mut size = 64.min(limit);
         loop {
             let bytes = self.up_to(offset, size)?;
             if let Some(end) = memchr::memchr(0, bytes) {
-                return Ok(Some(bytes[..end].to_vec()));
+                return self.up_to(offset, end).map(Some);
             }
             if bytes.len() < size || size == limit {
                 return Ok(None);
@@ -130,23 +161,41 @@ impl<'a, R: ReadAt + ?Sized> Reader<'a, R> {
 
     /// Up to `size` bytes at `offset`; fewer at the end of the file.
     pub(crate) fn up_to(&mut self, offset: u64, size: usize) -> Result<&[u8], Cause> {
-        let rest = self.len.saturating_sub(offset);
-        let size = size.min(usize::try_from(rest).unwrap_or(usize::MAX));
-        if self.head.get(offset, size).is_none() && self.last.get(offset, size).is_none() {
-            self.fetch(offset, size)?;
-        }
-        Ok(self.head.get(offset, size).or_else(|| self.last.get(offset, size)).unwrap_or_default())
+        let size = size.min(self.behind(offset));
+        let window = match self.windows.iter().position(|window| window.get(offset, size).is_some()) {
+            Some(known) => known,
+            None => self.fetch(offset, size).map_err(Cause::Io)?,
+        };
+        Ok(self.windows[window].get(offset, size).unwrap_or_default())
     }
 
-    fn fetch(&mut self, offset: u64, size: usize) -> Result<(), Cause> {
-        let rest = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let window = if offset == 0 { &mut self.head } else { &mut self.last };
-        window.start = offset;
-        window.bytes.resize(size.max(WINDOW).min(rest), 0);
-        let read = self.source.read_at(&mut window.bytes, offset);
-        // After an error nothing was read, and nobody may find zeros here.
-        window.bytes.truncate(read.as_ref().map_or(0, |&filled| filled));
-        read.map(|_| ()).map_err(Cause::Io)
+    /// Reads what will be asked for in parts, so that it takes one read. Where that fails, the parts will tell.
+    pub(crate) fn prepare(&mut self, offset: u64, size: u64) {
+        let size = usize::try_from(size).unwrap_or(usize::MAX).min(self.behind(offset));
+        let head = &mut self.windows[0];
+        let into_head = offset.checked_sub(head.start).filter(|&into| into <= head.filled as u64);
+        match into_head.and_then(|into| usize::try_from(into).ok()) {
+            Some(into) => {
+                let wanted = (into + size).saturating_sub(head.filled);
+                let _ = if wanted > 0 { head.extend(self.source, wanted) } else { Ok(()) };
+            }
+            None => drop(self.fetch(offset, size)),
+        }
+    }
+
+    /// How many bytes there are from `offset` on.
+    fn behind(&self, offset: u64) -> usize {
+        usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX)
+    }
+
+    fn fetch(&mut self, offset: u64, size: usize) -> io::Result<usize> {
+        let size = size.max(WINDOW).min(self.behind(offset));
+        let number = self.next;
+        // The first stays what it is: the start of the file.
+        self.next = number % (WINDOWS - 1) + 1;
+        let window = &mut self.windows[number];
+        (window.start, window.filled) = (offset, 0);
+        window.extend(self.source, size).map(|()| number)
     }
 }
 

@@ -84,7 +84,7 @@ fn functions<R: ReadAt + ?Sized>(reader: &mut Reader<'_, R>, segments: &Segments
         }
     });
     read.ok()?;
-    Some(look_up(names, &strings, reader, function))
+    Some(look_up(names, &strings, reader, |_| true, function))
 }
 
 fn function(name: &[u8]) -> Option<Function> {
@@ -122,7 +122,7 @@ impl Texts {
 #[cfg(test)]
 mod tests {
     use super::{Reader, Strings, function, look_up};
-    use crate::analyze::Elf;
+    use crate::analyze::{Buffers, Elf};
 
     const ABI_TAG: &[u8] = b"\x04\0\0\0\x10\0\0\0\x01\0\0\0GNU\0\0\0\0\0\x03\0\0\0\x02\0\0\0\0\0\0\0";
 
@@ -174,8 +174,9 @@ mod tests {
         let (names, symbols) = table(&["getpwuid"]);
         let strings = Strings { offset: u64::MAX - 1, size: u64::MAX };
         let bytes = [names, symbols].concat();
-        let mut reader = Reader::new(&bytes[..], bytes.len() as u64);
-        assert!(look_up(vec![(1, 1), (u32::MAX, 2)], &strings, &mut reader, function).is_empty());
+        let mut buffers = Buffers::default();
+        let mut reader = Reader::new(&bytes[..], bytes.len() as u64, &mut buffers);
+        assert!(look_up(vec![(1, 1), (u32::MAX, 2)], &strings, &mut reader, |_| true, function).is_empty());
     }
 
     #[test]

@@ -4,19 +4,19 @@
 
 use goblin::elf::dynamic::{
     DT_GNU_HASH, DT_HASH, DT_JMPREL, DT_PLTREL, DT_PLTRELSZ, DT_REL, DT_RELA, DT_RELACOUNT, DT_RELASZ, DT_RELCOUNT,
-    DT_RELSZ, DT_SONAME, DT_SYMTAB, Dyn,
+    DT_RELSZ, DT_SONAME, DT_SYMTAB,
 };
 use goblin::elf::header::{EM_S390, ET_EXEC};
 use goblin::elf::program_header::PT_INTERP;
 use goblin::elf::section_header::SHN_UNDEF;
 use scroll::Pread;
 
-use super::dynamic::{Strings, last};
+use super::dynamic::{Entries, Strings};
 use super::limits::{MAX_RELOCATIONS, MAX_SYMBOLS};
 use super::reader::{PIECE, ReadAt, Reader};
 use super::segments::Segments;
 use crate::error::Cause;
-use crate::need::{Known, known};
+use crate::need::{Known, known, may_be_known};
 
 /// The number of symbols (System V ABI, MIPS supplement).
 const DT_MIPS_SYMTABNO: u64 = 0x7000_0011;
@@ -24,37 +24,44 @@ const DT_MIPS_SYMTABNO: u64 = 0x7000_0011;
 /// What Linux has for Alpha, and goblin has not.
 const EM_ALPHA: u16 = 0x9026;
 
-/// Names further apart are not read at once.
-const GAP: u64 = 4096;
-
 /// The known ones among the symbols that an object imports, each once, in the order of the symbol table.
 pub(super) fn imported<R: ReadAt + ?Sized>(
-    entries: &[Dyn],
+    entries: &Entries,
     strings: &Strings,
     segments: &Segments,
     reader: &mut Reader<'_, R>,
 ) -> Vec<&'static Known> {
     let mut tables = Tables { entries, segments, reader };
     let names = tables.imports().unwrap_or_default();
-    look_up(names, strings, reader, known)
+    look_up(names, strings, reader, may_be_known, known)
 }
 
 /// A symbol: where in the string table its name is, and its number.
 pub(super) type Name = (u32, u32);
 
-/// What `find` knows of these names, in the order of their numbers, each once.
+/// What `find` knows of these names, in the order of their numbers, each once; of those alone whose first four bytes are
+/// `promising`.
 pub(super) fn look_up<R: ReadAt + ?Sized, T: PartialEq>(
     mut names: Vec<Name>,
     strings: &Strings,
     reader: &mut Reader<'_, R>,
+    promising: impl Fn([u8; 4]) -> bool,
     find: impl Fn(&[u8]) -> Option<T>,
 ) -> Vec<T> {
-    // As one number: it is compared faster than a pair.
-    names.sort_unstable_by_key(|&(at, number)| u64::from(at) << 32 | u64::from(number));
+    let piece_of = |&(at, _): &Name| at as usize / PIECE;
     names.retain(|(at, _)| u64::from(*at) < strings.size);
+    // Nearly always all of them are in one piece.
+    names.sort_unstable_by_key(piece_of);
     let mut found: Vec<(u32, T)> = Vec::new();
-    for near in names.chunk_by(|one, next| u64::from(next.0 - one.0) < GAP) {
-        find_near(near, strings, reader, |name, number| found.extend(find(name).map(|known| (number, known))));
+    for near in names.chunk_by(|one, next| piece_of(one) == piece_of(next)) {
+        let (start, piece) = read_near(near, strings, reader);
+        for &(at, number) in near {
+            let rest = piece.get((at - start) as usize..).unwrap_or_default();
+            if rest.first_chunk().is_some_and(|first| promising(*first)) {
+                let name = short_name(rest);
+                found.extend(name.and_then(&find).map(|known| (number, known)));
+            }
+        }
     }
     found.sort_by_key(|(number, _)| *number);
     let mut unique = Vec::new();
@@ -66,27 +73,23 @@ pub(super) fn look_up<R: ReadAt + ?Sized, T: PartialEq>(
     unique
 }
 
-/// Visits names that lie near each other, a large piece at a time. What is longer than any known name is passed over.
-fn find_near<R: ReadAt + ?Sized>(
-    mut names: &[Name],
+/// Where these names begin in the string table, and the bytes from there to the end of the last.
+fn read_near<'r, R: ReadAt + ?Sized>(
+    names: &[Name],
     strings: &Strings,
-    reader: &mut Reader<'_, R>,
-    mut visit: impl FnMut(&[u8], u32),
-) {
-    while let Some(&(start, _)) = names.first() {
-        let (now, later) = names.split_at(names.partition_point(|(at, _)| ((at - start) as usize) < PIECE));
-        let span = now.last().map_or(0, |(at, _)| u64::from(at - start)) + Known::LONGEST as u64 + 1;
-        let span = usize::try_from(span.min(strings.size - u64::from(start))).unwrap_or(0);
-        let piece = reader.up_to(strings.offset.saturating_add(u64::from(start)), span).unwrap_or_default();
-        for &(at, number) in now {
-            let rest = piece.get((at - start) as usize..).unwrap_or_default();
-            let rest = &rest[..rest.len().min(Known::LONGEST + 1)];
-            if let Some(end) = memchr::memchr(0, rest) {
-                visit(&rest[..end], number);
-            }
-        }
-        names = later;
-    }
+    reader: &'r mut Reader<'_, R>,
+) -> (u32, &'r [u8]) {
+    let all = || names.iter().map(|(at, _)| *at);
+    let (start, last) = (all().min().unwrap_or(0), all().max().unwrap_or(0));
+    let size = u64::from(last - start) + Known::LONGEST as u64 + 1;
+    let size = usize::try_from(size.min(strings.size - u64::from(start))).unwrap_or(0);
+    (start, reader.up_to(strings.offset.saturating_add(u64::from(start)), size).unwrap_or_default())
+}
+
+/// The name at the start of these bytes, if it is no longer than any known one.
+fn short_name(bytes: &[u8]) -> Option<&[u8]> {
+    let bytes = &bytes[..bytes.len().min(Known::LONGEST + 1)];
+    memchr::memchr(0, bytes).map(|end| &bytes[..end])
 }
 
 /// How entries of a symbol table are laid out (gABI, "Symbol Table").
@@ -107,11 +110,13 @@ impl Layout {
     }
 
     pub(super) fn name(&self, entry: &[u8]) -> u32 {
-        entry.pread_with(0, self.order).unwrap_or(0)
+        let name = entry.first_chunk().copied().unwrap_or_default();
+        if self.order.is_little() { u32::from_le_bytes(name) } else { u32::from_be_bytes(name) }
     }
 
     pub(super) fn is_undefined(&self, entry: &[u8]) -> bool {
-        entry.pread_with::<u16>(self.section, self.order).is_ok_and(|section| u32::from(section) == SHN_UNDEF)
+        // It is 0, in whatever order its bytes stand.
+        entry.get(self.section..self.section + 2) == Some(&[SHN_UNDEF as u8; 2])
     }
 
     /// `STT_FUNC` and such.
@@ -122,7 +127,7 @@ impl Layout {
 
 /// The tables that a dynamic section leads to.
 struct Tables<'r, 'a, R: ?Sized> {
-    entries: &'r [Dyn],
+    entries: &'r Entries,
     segments: &'r Segments,
     reader: &'r mut Reader<'a, R>,
 }
@@ -133,7 +138,7 @@ impl<R: ReadAt + ?Sized> Tables<'_, '_, R> {
         let address = self.entry(DT_SYMTAB)?;
         let count = self.count()?.min(MAX_SYMBOLS);
         let offset = self.segments.offset_of(address, count.checked_mul(layout.size as u64)?)?;
-        let mut names = Vec::new();
+        let mut names = Vec::with_capacity(usize::try_from(count).unwrap_or(0).min(PIECE / layout.size));
         let read = self.reader.records(offset, count, layout.size, |number, entry| {
             let name = layout.name(entry);
             if name != 0 && layout.is_undefined(entry) {
@@ -222,7 +227,7 @@ impl<R: ReadAt + ?Sized> Tables<'_, '_, R> {
     }
 
     fn entry(&self, tag: u64) -> Option<u64> {
-        last(self.entries, tag)
+        self.entries.last(tag)
     }
 
     fn word(&mut self, address: u64) -> Option<u32> {

@@ -1,13 +1,16 @@
 //! Symbol versions: which an object defines, and which it needs of others (gABI as extended by Solaris; LSB core,
 //! "Symbol Versioning"). They are found through the dynamic section, as the loader finds them.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
+use std::fmt::{self, Debug, Formatter};
+use std::ops::Deref;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use goblin::elf::dynamic::{DT_VERDEF, DT_VERNEED, Dyn};
+use goblin::elf::dynamic::{DT_VERDEF, DT_VERNEED};
 use scroll::Pread;
 
-use super::dynamic::{Strings, last};
+use super::dynamic::{Entries, Strings};
 use super::limits::{MAX_NAME, MAX_VERSIONS};
 use super::reader::{ReadAt, Reader};
 use super::segments::Segments;
@@ -20,13 +23,43 @@ const VER_FLG_WEAK: u16 = 2;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Version {
     pub(crate) hash: u32,
-    pub(crate) name: Arc<OsStr>,
+    pub(crate) name: Name,
+}
+
+/// One of the names that a file has, which all lie in one piece of memory.
+#[derive(Clone)]
+pub(crate) struct Name {
+    all: Arc<[u8]>,
+    start: u32,
+    end: u32,
+}
+
+impl Deref for Name {
+    type Target = OsStr;
+
+    fn deref(&self) -> &OsStr {
+        OsStr::from_bytes(&self.all[self.start as usize..self.end as usize])
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Name) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Name {}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        Debug::fmt(&**self, f)
+    }
 }
 
 /// A version that an object needs of another: one entry of `DT_VERNEED`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionNeed {
-    pub(crate) file: Arc<OsStr>,
+    pub(crate) file: Name,
     pub(crate) version: Version,
     is_weak: bool,
 }
@@ -72,14 +105,14 @@ struct RawDefinition {
 
 impl Versions {
     pub(super) fn read<R: ReadAt + ?Sized>(
-        entries: &[Dyn],
+        entries: &Entries,
         strings: &Strings,
         segments: &Segments,
         reader: &mut Reader<'_, R>,
     ) -> Result<Versions, Cause> {
         let mut table = Table { segments, reader, left: MAX_VERSIONS };
-        let needs = last(entries, DT_VERNEED).map(|address| table.needs(address)).transpose()?.unwrap_or_default();
-        let definitions = last(entries, DT_VERDEF).map(|address| table.definitions(address)).transpose()?;
+        let needs = entries.last(DT_VERNEED).map(|address| table.needs(address)).transpose()?.unwrap_or_default();
+        let definitions = entries.last(DT_VERDEF).map(|address| table.definitions(address)).transpose()?;
         let offsets = needs.iter().flat_map(|need| [need.file, need.name]);
         let offsets = offsets.chain(definitions.iter().flatten().map(|definition| definition.name));
         let names = Names::read(offsets, strings, reader)?;
@@ -96,7 +129,11 @@ impl Versions {
 }
 
 /// Strings by their offsets, each read once, in the order in which they stand in the file.
-struct Names(Vec<(u32, Arc<OsStr>)>);
+struct Names {
+    all: Arc<[u8]>,
+    /// Where each is in the file, and where it is here.
+    places: Vec<(u32, u32, u32)>,
+}
 
 impl Names {
     fn read<R: ReadAt + ?Sized>(
@@ -107,15 +144,21 @@ impl Names {
         let mut offsets: Vec<u32> = offsets.collect();
         offsets.sort_unstable();
         offsets.dedup();
-        let read = |at: u32| Ok((at, Arc::from(strings.get(u64::from(at), "a version", MAX_NAME, reader)?)));
-        offsets.into_iter().map(read).collect::<Result<_, Cause>>().map(Names)
+        let mut all = Vec::with_capacity(offsets.len() * 16);
+        let mut places = Vec::with_capacity(offsets.len());
+        for at in offsets {
+            // At most MAX_VERSIONS names of MAX_NAME bytes are far below what fits.
+            let start = all.len() as u32;
+            all.extend_from_slice(strings.bytes(u64::from(at), "a version", MAX_NAME, reader)?);
+            places.push((at, start, all.len() as u32));
+        }
+        Ok(Names { all: all.into(), places })
     }
 
-    fn get(&self, at: u32) -> Arc<OsStr> {
-        match self.0.binary_search_by_key(&at, |(at, _)| *at) {
-            Ok(found) => self.0[found].1.clone(),
-            Err(_) => Arc::from(OsString::new()),
-        }
+    fn get(&self, at: u32) -> Name {
+        let place = self.places.binary_search_by_key(&at, |(at, ..)| *at);
+        let (_, start, end) = place.map_or((at, 0, 0), |found| self.places[found]);
+        Name { all: self.all.clone(), start, end }
     }
 }
 

@@ -75,3 +75,25 @@ impl Hashed {
         format!("blobs/sha256/{}", self.hex)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Hashed, Hasher};
+
+    #[test]
+    fn a_hasher_goes_on_from_wherever_another_was() {
+        let bytes: Vec<u8> = (0..1000u32).map(|byte| (byte % 251) as u8).collect();
+        for at in [0, 1, 63, 64, 65, 512, 1000] {
+            let mut first = Hasher::default();
+            first.update(&bytes[..at]);
+            let mut second = Hasher::resumed(&first.save()).unwrap();
+            second.update(&bytes[at..]);
+            assert_eq!(second.finish(), Hashed::of(&bytes));
+        }
+    }
+
+    #[test]
+    fn what_is_no_state_of_a_hasher_is_refused() {
+        assert!(Hasher::resumed(&[0xff; _]).is_none());
+    }
+}

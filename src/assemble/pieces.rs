@@ -177,3 +177,32 @@ impl<'a> PieceReader<'a> {
         self.open.map_or(Ok(()), SourceReader::finish)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::{Cutter, PIECE, Part};
+
+    #[test]
+    fn pieces_are_full_but_for_the_last_of_each_file_and_hold_every_byte() {
+        let bytes: Vec<u8> = (0..5 * PIECE / 2).map(|byte| (byte % 253) as u8).collect();
+        for given in [Cow::Borrowed(&bytes[..]), Cow::Owned(bytes.clone())] {
+            let mut cutter = Cutter::default();
+            cutter.bytes(Cow::Borrowed(b"header"));
+            cutter.bytes(given);
+            cutter.end();
+            cutter.end();
+            let sizes: Vec<usize> = cutter.pieces.iter().map(super::Piece::size).collect();
+            assert_eq!(sizes, [PIECE, PIECE, PIECE / 2 + 6]);
+            let parts = cutter.pieces.iter().flat_map(super::Piece::parts);
+            let all: Vec<u8> = parts
+                .flat_map(|part| match part {
+                    Part::Bytes(bytes) => bytes.to_vec(),
+                    Part::File { .. } => unreachable!(),
+                })
+                .collect();
+            assert!(all == [b"header".as_slice(), &bytes].concat());
+        }
+    }
+}

@@ -44,6 +44,7 @@ pub(crate) struct Name {
 }
 
 /// A search path, its tokens replaced.
+#[derive(Clone)]
 pub(crate) struct PathList {
     pub(crate) places: Rc<[Place]>,
     /// Its elements that mean a working directory that is not known.

@@ -9,9 +9,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::search::FileTree;
-use crate::analyze::{self, Elf, Machine, ReadAt};
+use crate::analyze::{self, Buffers, Elf, Machine, ReadAt};
 use crate::error::Cause;
-use crate::root::{Capabilities, Fault, FileId, Input, Root, Stamp, Walk, Walker};
+use crate::root::{Fault, FileId, Input, Root, Stamp, Walk, Walker};
 
 /// Which file tree a path is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,11 +50,17 @@ pub(crate) struct Files<'r> {
     root: Walker<'r>,
     machine: Walker<'r>,
     parsed: RefCell<HashMap<FileId, Rc<Parsed>>>,
+    buffers: RefCell<Buffers>,
 }
 
 impl<'r> Files<'r> {
     pub(crate) fn new(root: &'r Root, machine: &'r Root) -> Self {
-        Files { root: Walker::new(root), machine: Walker::new(machine), parsed: RefCell::default() }
+        Files {
+            root: Walker::new(root),
+            machine: Walker::new(machine),
+            parsed: RefCell::default(),
+            buffers: RefCell::default(),
+        }
     }
 
     pub(crate) fn walker(&self, world: World) -> &Walker<'r> {
@@ -66,18 +72,18 @@ impl<'r> Files<'r> {
 
     /// Opens and analyzes the regular file at `spot`.
     pub(crate) fn open(&self, spot: &Spot) -> Result<Opened, Fault> {
+        self.open_to_read(spot).map(|(opened, _)| opened)
+    }
+
+    /// The same, with the file to be read further.
+    pub(crate) fn open_to_read(&self, spot: &Spot) -> Result<(Opened, Input), Fault> {
         let (walk, input) = self.walker(spot.world).open(&spot.path)?;
-        Ok(Opened { walk, parsed: self.parse(&input) })
+        Ok((Opened { walk, parsed: self.parse(&input) }, input))
     }
 
     /// The regular file at `spot`, to be read.
     pub(crate) fn input(&self, spot: &Spot) -> Result<Input, Fault> {
         self.walker(spot.world).open(&spot.path).map(|(_, input)| input)
-    }
-
-    /// The capabilities that the file at `spot` has of its own.
-    pub(crate) fn capabilities(&self, spot: &Spot) -> Option<Capabilities> {
-        self.input(spot).ok()?.capabilities()
     }
 
     /// All bytes of the regular file at `path` in the root, if it has no more than `limit`.
@@ -93,8 +99,8 @@ impl<'r> Files<'r> {
 
     fn parse(&self, input: &Input) -> Rc<Parsed> {
         let mut parsed = self.parsed.borrow_mut();
-        let known = parsed.entry(input.stamp.id).or_insert_with(|| Rc::new(Parsed::of(input)));
-        known.clone()
+        let read = || Parsed::read_into(&input.file, input.stamp.size, input.stamp, &mut self.buffers.borrow_mut());
+        parsed.entry(input.stamp.id).or_insert_with(|| Rc::new(read())).clone()
     }
 }
 
@@ -109,13 +115,13 @@ impl FileTree for Files<'_> {
 }
 
 impl Parsed {
-    fn of(input: &Input) -> Self {
-        Parsed::read(&input.file, input.stamp.size, input.stamp)
-    }
-
     /// What `source`, of `size` bytes, says.
     pub(crate) fn read<R: ReadAt + ?Sized>(source: &R, size: u64, stamp: Stamp) -> Self {
-        let elf = Elf::read_from(source, size).map(Arc::new);
+        Parsed::read_into(source, size, stamp, &mut Buffers::default())
+    }
+
+    fn read_into<R: ReadAt + ?Sized>(source: &R, size: u64, stamp: Stamp, buffers: &mut Buffers) -> Self {
+        let elf = Elf::read_into(source, size, buffers).map(Arc::new);
         let machine = match &elf {
             Ok(elf) => Some(elf.machine()),
             Err(_) => analyze::machine_of_file(source, size),

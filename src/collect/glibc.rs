@@ -2,13 +2,14 @@
 
 mod lookup;
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::cache::Cache;
-use super::expand::{Expander, Name, Owner};
+use super::expand::{Expander, Name, Owner, PathList};
 use super::hidden::{self, Brought, Opening};
 use super::loader::GlibcBuild;
 use super::merge::merge;
@@ -67,6 +68,8 @@ struct Process<'t, T> {
     start: &'t Start<'t, T>,
     prober: Prober<'t, T>,
     expander: Expander<'t>,
+    /// Search paths that are the same whoever has them, by their texts.
+    path_lists: HashMap<OsString, PathList>,
     machine: Machine,
     variants: Variants,
     /// Whether this is the namespace of an auditing object.
@@ -114,11 +117,13 @@ impl<'t, T: FileTree> Process<'t, T> {
             start,
             prober: Prober {
                 notes: Notes::default(),
+                subdirectories: RefCell::default(),
                 tree: start.tree,
                 machine,
                 skips_other_byte_order: start.build.is_multiarch(),
             },
             expander: Expander { build: start.build, machine, setting: start.setting },
+            path_lists: HashMap::new(),
             machine,
             variants: Variants {
                 subdirectories: levels.map(|level| hwcaps_subdirectory(level)).collect(),

@@ -140,22 +140,30 @@ impl LdCache {
         number(&self.bytes, at, self.byte_order)
     }
 
-    /// The entries whose key equals `name`: a binary search, as the loader does it.
+    /// The entries whose key equals `name`: a binary search for one of them, as the loader does it, and its neighbours.
     fn equal_range(&self, name: &[u8]) -> Range<usize> {
-        let first = self.partition_point(|key| compare(name, key) == Ordering::Less);
-        let end = self.partition_point(|key| compare(name, key) != Ordering::Greater);
-        first..end.max(first)
-    }
-
-    /// The first index, in the descending table, whose key does not satisfy `before`.
-    fn partition_point(&self, before: impl Fn(&[u8]) -> bool) -> usize {
         let (mut low, mut high) = (0, self.table.entries);
         while low < high {
             let middle = low + (high - low) / 2;
-            let key = self.entry(middle).and_then(|entry| self.string(entry.key));
-            if key.is_some_and(&before) { low = middle + 1 } else { high = middle }
+            // In a descending table. A key that cannot be read comes behind all others.
+            match self.key(middle).map_or(Ordering::Greater, |key| compare(name, key)) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return self.equal_around(middle, name),
+            }
         }
-        low
+        low..low
+    }
+
+    fn equal_around(&self, index: usize, name: &[u8]) -> Range<usize> {
+        let is_equal = |index: &usize| self.key(*index).is_some_and(|key| compare(name, key) == Ordering::Equal);
+        let before = (0..index).rev().take_while(is_equal).count();
+        let behind = (index..self.table.entries).take_while(is_equal).count();
+        index - before..index + behind
+    }
+
+    fn key(&self, index: usize) -> Option<&[u8]> {
+        self.entry(index).and_then(|entry| self.string(entry.key))
     }
 
     fn entry(&self, index: usize) -> Option<Entry> {
@@ -203,7 +211,11 @@ fn number(bytes: &[u8], at: usize, byte_order: ByteOrder) -> Option<u32> {
 }
 
 /// The order of the table: runs of digits count as numbers (`_dl_cache_libcmp` in glibc).
-pub(crate) fn compare(mut left: &[u8], mut right: &[u8]) -> Ordering {
+pub(crate) fn compare(left: &[u8], right: &[u8]) -> Ordering {
+    let equal = left.iter().zip(right).take_while(|(left, right)| left == right).count();
+    // A number counts as a whole.
+    let digits = left[..equal].iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let (mut left, mut right) = (&left[equal - digits..], &right[equal - digits..]);
     loop {
         let order = match (left.first(), right.first()) {
             (None, None) => return Ordering::Equal,

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use super::files::{Files, Spot};
-use crate::analyze::{text_constants, texts_held};
+use crate::analyze::{Passage, constants};
 use crate::root::Input;
 
 /// Names among the constants of a program that are believed.
@@ -13,6 +12,26 @@ const MAX_NAMES: usize = 1_000;
 
 /// Bytes of a program in which constants are looked for.
 const MAX_CONSTANTS: u64 = 64 << 20;
+
+/// What is looked for among the constants of a program.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Sought {
+    /// The names of libraries.
+    pub(super) libraries: bool,
+    pub(super) sets: Sets,
+    /// The name of a bundle of certificates.
+    pub(super) bundle: bool,
+}
+
+/// Of which names of locales and character sets anything is made.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Sets {
+    #[default]
+    None,
+    /// Whether there is one of a character set.
+    AnyCharset,
+    All,
+}
 
 /// What among the constants of a program could name what it opens by itself.
 #[derive(Clone, Debug, Default)]
@@ -26,44 +45,90 @@ pub(super) struct Constants {
 }
 
 /// What programs hold that bring TLS of their own, in which no symbol tells of it: Go's crypto/x509, OpenSSL linked into
-/// them, and what looks for the bundles of all systems.
-const BUNDLES: [&str; 2] = ["ca-certificates.crt", "/ssl/cert.pem"];
+/// them, and what looks for the bundles of all systems. Each with the number of the byte that is a dot.
+const BUNDLES: [(&str, usize); 2] = [("ca-certificates.crt", 15), ("/ssl/cert.pem", 9)];
 
 impl Constants {
-    /// The names of libraries, locales and character sets.
-    pub(super) fn names(files: &Files<'_>, spot: &Spot) -> Constants {
-        let mut constants = Constants::default();
-        if let Ok(input) = files.input(spot) {
-            text_constants(&input.file, input.stamp.size, MAX_CONSTANTS, |text| constants.add(text));
+    /// What a program has of what is sought.
+    pub(super) fn read(program: &Input, sought: Sought) -> Constants {
+        let mut reading = Reading::new(sought);
+        if sought.libraries || sought.sets != Sets::None || sought.bundle {
+            constants(&program.file, program.stamp.size, MAX_CONSTANTS, |passage| reading.go_through(passage));
         }
-        constants
+        let mut bundles = BUNDLES.into_iter().zip(reading.has_bundle);
+        let bundle = bundles.find(|(_, is_held)| *is_held).map(|((name, _), _)| name);
+        Constants { bundle, ..reading.found }
     }
 
-    /// The same, with the name of a bundle of certificates.
-    pub(super) fn with_bundle(self, files: &Files<'_>, spot: &Spot) -> Constants {
-        let held = |input: Input| texts_held(&input.file, input.stamp.size, MAX_CONSTANTS, &BUNDLES).first().copied();
-        Constants { bundle: files.input(spot).ok().and_then(held), ..self }
+    fn add_library(&mut self, text: &[u8]) {
+        if !matches!(text.last(), Some(b'o' | b'0'..=b'9')) {
+            return;
+        }
+        let text = printable_end(text);
+        if self.has_room() && is_library(text) {
+            self.libraries.insert(OsStr::from_bytes(text).to_owned());
+        }
     }
 
     /// Of a million texts nearly all are told to be none by a byte or two.
-    fn add(&mut self, text: &[u8]) {
+    fn add_set(&mut self, text: &[u8]) {
         let [.., before, last] = text else { return };
         if !last.is_ascii_alphanumeric() || !before.is_ascii_graphic() {
             return;
         }
         let text = printable_end(text);
-        if self.libraries.len() + self.locales.len() + self.charsets.len() >= MAX_NAMES {
+        if text.len() > LONGEST_SET || !self.has_room() {
             return;
         }
-        if matches!(text.last(), Some(b'o' | b'0'..=b'9')) && is_library(text) {
-            self.libraries.insert(OsStr::from_bytes(text).to_owned());
-        } else if text.len() <= LONGEST_SET {
-            let set = match (is_charset(text), is_locale(text)) {
-                (true, _) => &mut self.charsets,
-                (false, true) => &mut self.locales,
-                (false, false) => return,
-            };
-            set.insert(String::from_utf8_lossy(text).into_owned());
+        let set = match (is_charset(text), is_locale(text)) {
+            (false, false) => return,
+            _ if is_library(text) => return,
+            (true, _) => &mut self.charsets,
+            (false, true) => &mut self.locales,
+        };
+        set.insert(String::from_utf8_lossy(text).into_owned());
+    }
+
+    fn has_room(&self) -> bool {
+        self.libraries.len() + self.locales.len() + self.charsets.len() < MAX_NAMES
+    }
+}
+
+/// The constants of a program while they are read.
+struct Reading {
+    sought: Sought,
+    found: Constants,
+    /// Which of the bundles were found.
+    has_bundle: [bool; BUNDLES.len()],
+}
+
+impl Reading {
+    fn new(sought: Sought) -> Reading {
+        Reading { sought, found: Constants::default(), has_bundle: [false; BUNDLES.len()] }
+    }
+
+    fn go_through(&mut self, passage: &Passage<'_>) {
+        if self.sought.libraries || self.sought.bundle {
+            passage.places_of(b'.', LONGEST_LIBRARY).for_each(|dot| self.look_around(dot, passage));
+        }
+        let found = &mut self.found;
+        let is_done = match self.sought.sets {
+            Sets::None => true,
+            Sets::AnyCharset => !found.charsets.is_empty(),
+            Sets::All => false,
+        };
+        if !is_done {
+            passage.texts(|text| found.add_set(text));
+        }
+    }
+
+    /// All names of libraries and bundles have a dot, and few other texts.
+    fn look_around(&mut self, dot: usize, passage: &Passage<'_>) {
+        if self.sought.libraries && passage.has_at(b".so", 0, dot) {
+            passage.text_around(dot, LONGEST_LIBRARY, |text| self.found.add_library(text));
+        }
+        for ((name, at), has_bundle) in BUNDLES.into_iter().zip(&mut self.has_bundle) {
+            *has_bundle |= self.sought.bundle && passage.has_at(name.as_bytes(), at, dot);
         }
     }
 }
@@ -77,10 +142,11 @@ fn printable_end(text: &[u8]) -> &[u8] {
 }
 
 /// Whether a text is among the constants of a file, ended by NUL.
-pub(super) fn holds(files: &Files<'_>, spot: &Spot, wanted: &[u8]) -> bool {
-    let Ok(input) = files.input(spot) else { return false };
+pub(super) fn holds(program: &Input, wanted: &[u8]) -> bool {
     let mut is_there = false;
-    text_constants(&input.file, input.stamp.size, MAX_CONSTANTS, |text| is_there |= text == wanted);
+    constants(&program.file, program.stamp.size, MAX_CONSTANTS, |passage| {
+        passage.texts(|text| is_there |= text == wanted);
+    });
     is_there
 }
 
@@ -102,13 +168,16 @@ fn is_language(language: &[u8], country: [u8; 2]) -> bool {
     language.iter().all(u8::is_ascii_lowercase) && country.iter().all(u8::is_ascii_uppercase)
 }
 
+/// Bytes of the longest name of a file (NAME_MAX of limits.h).
+const LONGEST_LIBRARY: usize = 255;
+
 /// Whether a text looks like the file name of a shared library: `libfoo.so.1`, `plugin.so`.
 fn is_library(text: &[u8]) -> bool {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._+-".contains(byte);
     let version = text.iter().rev().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
     let (name, version) = text.split_at(text.len() - version);
     name.len() > 3
-        && text.len() <= 255
+        && text.len() <= LONGEST_LIBRARY
         && name.ends_with(b".so")
         && (version.is_empty() || version.starts_with(b"."))
         && name.iter().all(is_plain)
@@ -140,24 +209,31 @@ const CHARSETS: [&str; 22] = [
     "WINDOWS-",
 ];
 
-/// The bytes that one of them begins with.
-static FIRST: [bool; 256] = {
-    let (mut first, mut at) = ([false; 256], 0);
+/// The two letters that one of them begins with, by their number.
+static FIRST: [bool; LETTERS * LETTERS] = {
+    let (mut first, mut at) = ([false; LETTERS * LETTERS], 0);
     while at < CHARSETS.len() {
-        let byte = CHARSETS[at].as_bytes()[0];
-        first[byte as usize] = true;
-        first[byte.to_ascii_lowercase() as usize] = true;
+        let name = CHARSETS[at].as_bytes();
+        first[letter(name[0]) * LETTERS + letter(name[1])] = true;
         at += 1;
     }
     first
 };
+
+/// The letters, whatever their case, and one number for all that is none.
+const LETTERS: usize = 27;
+
+const fn letter(byte: u8) -> usize {
+    if byte.is_ascii_alphabetic() { (byte | 32) as usize - 96 } else { 0 }
+}
 
 /// Bytes of the longest name of a locale or a character set that is believed.
 const LONGEST_SET: usize = 40;
 
 /// Whether a text looks like the name of a character set that glibc loads a module for: `ISO-8859-15`, `SHIFT_JIS//IGNORE`.
 fn is_charset(text: &[u8]) -> bool {
-    if !text.first().is_some_and(|&first| FIRST[usize::from(first)]) {
+    let [first, second, ..] = text else { return false };
+    if !FIRST[letter(*first) * LETTERS + letter(*second)] {
         return false;
     }
     let starts = |start: &&&str| {
@@ -178,7 +254,7 @@ fn is_charset(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_charset, is_library, is_locale};
+    use super::{BUNDLES, is_charset, is_library, is_locale};
 
     #[test]
     fn names_of_character_sets_are_of_those_that_are_not_built_in() {
@@ -189,6 +265,11 @@ mod tests {
         for name in ["UTF-8", "ASCII", "CP367//", "CPU", "CP", "shiftless one", "ibm", "latin", ""] {
             assert!(!is_charset(name.as_bytes()), "{name}");
         }
+    }
+
+    #[test]
+    fn bundles_are_known_by_a_dot() {
+        assert!(BUNDLES.iter().all(|(name, dot)| name.as_bytes()[*dot] == b'.'));
     }
 
     #[test]

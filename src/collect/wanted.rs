@@ -70,6 +70,11 @@ impl Wanted<'_> {
         if wrong.is_empty() { Ok(met) } else { Err(wrong) }
     }
 
+    /// Whether there may be needs to meet.
+    pub(super) fn has_any(&self) -> bool {
+        self.is_auto || !self.needs.is_empty() || !self.image.shared.is_empty()
+    }
+
     fn tasks(&self, told: &[Told]) -> Vec<Task> {
         let mut tasks: Vec<Task> = Vec::new();
         let mut add = |need: Need, on_failure: OnFailure| {

@@ -24,7 +24,7 @@ use super::{findings, load, refusal_of};
 use crate::analyze::{Machine, Priority, glibc};
 use crate::error::Cause;
 use crate::finding::Finding;
-use crate::root::{Fault, Root};
+use crate::root::{Fault, Input, Root};
 use crate::text::printable;
 use crate::trace::{Attempt, Missing, Refusal, Rule, Why};
 
@@ -55,27 +55,27 @@ impl Work<'_> {
         let files = Files::new(&self.root, &self.machine);
         let absolute = std::path::absolute(path)?;
         let name = absolute.file_name().ok_or_else(|| Fault::Directory.into_cause())?.to_owned();
-        let program = self.open_program(&files, absolute, &name)?;
-        let capabilities = files.capabilities(&program.place.spot);
+        let (program, input) = self.open_program(&files, absolute, &name)?;
+        let capabilities = input.capabilities();
         let gains_rights = capabilities.is_some_and(|capabilities| capabilities.grant_rights);
         let run = match program.elf.interpreter().map(OsStr::to_owned) {
-            Some(interpreter) => self.run(&files, program, interpreter, gains_rights)?,
-            None => self.static_run(&files, program)?,
+            Some(interpreter) => self.run(&files, program, &input, interpreter, gains_rights)?,
+            None => self.static_run(&files, program, &input)?,
         };
         self.finish(&files, &name, Run { has_capabilities: capabilities.is_some(), ..run })
     }
 
-    /// The program, by its path in the root where it lies in there.
-    fn open_program(&self, files: &Files<'_>, path: PathBuf, name: &OsStr) -> Result<Loaded, Cause> {
+    /// The program, by its path in the root where it lies in there; and its file, to be read further.
+    fn open_program(&self, files: &Files<'_>, path: PathBuf, name: &OsStr) -> Result<(Loaded, Input), Cause> {
         let place = match self.path_in_root(files, &path, name)? {
             Some(path) => Place::fixed(path),
             None => Place { spot: Spot { world: World::Machine, path }, anchor: Anchor::Fixed },
         };
-        let opened = files.open(&place.spot).map_err(Fault::into_cause)?;
+        let (opened, input) = files.open_to_read(&place.spot).map_err(Fault::into_cause)?;
         let elf = opened.parsed.elf.as_ref().map_err(Cause::restated)?.clone();
         elf.check_program()?;
         let origins = self.origins(&place.spot, &opened.walk.real);
-        Ok(Loaded::new(name.to_owned(), Found::plain(place, Rule::Requested, opened), elf, origins))
+        Ok((Loaded::new(name.to_owned(), Found::plain(place, Rule::Requested, opened), elf, origins), input))
     }
 
     /// The path in the root of a path of this machine, if it lies in there. Only its directory is resolved on this
@@ -108,6 +108,7 @@ impl Work<'_> {
         &self,
         files: &'f Files<'f>,
         program: Loaded,
+        program_file: &Input,
         interpreter: OsString,
         gains_rights: bool,
     ) -> Result<Run, Cause> {
@@ -117,16 +118,18 @@ impl Work<'_> {
                 "its interpreter is a path relative to the working directory; link it with an absolute one".into(),
             ));
         }
-        let found = match self.open_interpreter(files, &place, &program) {
-            Ok(opened) => Found::plain(place, Rule::Interpreter, opened),
+        let (found, loader_file) = match self.open_interpreter(files, &place, &program) {
+            Ok((opened, input)) => (Found::plain(place, Rule::Interpreter, opened), input),
             Err(refusal) => return Ok(self.without_interpreter(program, place, refusal)),
         };
-        let build = loader_at(files, &found.place.spot, program.elf.machine())?;
+        let build = loader_at(files, &found.place.spot, &loader_file, program.elf.machine())?;
         // An interpreter that could not be read was refused before.
         let elf = found.opened.parsed.elf.as_ref().map_or_else(|_| program.elf.clone(), Arc::clone);
         let interpreter = Loaded::new(interpreter, found, elf, Vec::new());
         let gains_rights = gains_rights || program.opened.parsed.stamp.gains_rights();
-        self.run_of(files, build, program, interpreter, gains_rights)
+        let constants = self.constants(&program, program_file);
+        let setting = self.setting(gains_rights, self.named_libraries(files, program_file)?, &constants);
+        self.run_of(files, build, [program, interpreter], &constants, setting)
     }
 
     /// Runs the loader until what it loads meets its own needs.
@@ -134,9 +137,9 @@ impl Work<'_> {
         &self,
         files: &'f Files<'f>,
         build: LoaderBuild,
-        program: Loaded,
-        interpreter: Loaded,
-        gains_rights: bool,
+        [program, interpreter]: [Loaded; 2],
+        constants: &Constants,
+        mut setting: Setting,
     ) -> Result<Run, Cause> {
         let machine = program.elf.machine();
         let cache = match &build {
@@ -144,13 +147,11 @@ impl Work<'_> {
             LoaderBuild::Musl(_) => None,
         };
         let levels = self.levels(machine)?;
-        let constants = self.constants(files, &program);
-        let mut setting = self.setting(gains_rights, self.named_libraries(files, &program)?, &constants);
         loop {
             let runs = Runs::all(&setting, machine, levels, |setting| {
                 load(files, &build, cache.as_ref(), setting, program.clone(), interpreter.clone())
             });
-            let (told, met) = self.meet(files, &runs.loading, Some(&build), &constants)?;
+            let (told, met) = self.meet(files, &runs.loading, Some(&build), constants)?;
             let more = self.libraries_of(&met, &runs.loading, &setting);
             if more.is_empty() {
                 let no_cache = cache.as_ref().and_then(Cache::as_unbuilt);
@@ -203,13 +204,13 @@ impl Work<'_> {
         }
     }
 
-    fn open_interpreter(&self, files: &Files<'_>, place: &Place, program: &Loaded) -> Result<Opened, Refusal> {
-        let opened = files.open(&place.spot).map_err(refusal_of)?;
+    fn open_interpreter(&self, files: &Files<'_>, place: &Place, program: &Loaded) -> Result<(Opened, Input), Refusal> {
+        let (opened, input) = files.open_to_read(&place.spot).map_err(refusal_of)?;
         let own = program.elf.machine();
         match (opened.parsed.machine.and_then(|other| own.mismatch(other)), &opened.parsed.elf) {
             (Some(refusal), _) => Err(refusal),
             (None, Err(cause)) => Err(Refusal::with(Why::NotElf, cause.to_string())),
-            (None, Ok(_)) => Ok(opened),
+            (None, Ok(_)) => Ok((opened, input)),
         }
     }
 
@@ -298,8 +299,7 @@ impl Work<'_> {
 }
 
 /// What the loader at `spot` is built to do.
-fn loader_at(files: &Files<'_>, spot: &Spot, machine: Machine) -> Result<LoaderBuild, Cause> {
-    let input = files.input(spot).map_err(Fault::into_cause)?;
+fn loader_at(files: &Files<'_>, spot: &Spot, input: &Input, machine: Machine) -> Result<LoaderBuild, Cause> {
     let text = LoaderText::read(&input.file, input.stamp.size)?;
     let build = text.build(&spot.path, machine, |path| PathFile::read(files, path));
     build.ok_or_else(|| {

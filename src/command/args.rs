@@ -35,6 +35,26 @@ pub(crate) enum Subcommand {
     Check(Check),
 }
 
+/// The arguments of an inspection alone.
+#[derive(Parser)]
+#[command(name = "scratchpack", disable_help_subcommand = true)]
+pub(crate) struct Inspection {
+    #[command(subcommand)]
+    subcommand: InspectionAlone,
+}
+
+#[derive(clap::Subcommand)]
+enum InspectionAlone {
+    Inspect(Inspect),
+}
+
+impl From<Inspection> for Arguments {
+    fn from(inspection: Inspection) -> Arguments {
+        let InspectionAlone::Inspect(inspect) = inspection.subcommand;
+        Arguments { subcommand: Subcommand::Inspect(inspect) }
+    }
+}
+
 #[derive(Args)]
 pub(crate) struct Search {
     /// A directory that is `/` for everything but the program itself.

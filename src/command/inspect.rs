@@ -30,7 +30,10 @@ pub(crate) fn run(inspect: &Inspect) -> Result<(), Failure> {
         say_findings(closure.findings(), inspect.search.auto);
     }
     closure.missing().iter().for_each(|missing| say(&format!("error: {missing}")));
-    if closure.missing().is_empty() { Ok(()) } else { Err(Failure::Said) }
+    let is_whole = closure.missing().is_empty();
+    // The process ends, and what it holds is not worth being given back piece by piece.
+    std::mem::forget(closure);
+    if is_whole { Ok(()) } else { Err(Failure::Said) }
 }
 
 fn write_list(closure: &Closure) -> io::Result<()> {

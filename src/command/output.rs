@@ -11,7 +11,8 @@ use serde::Serialize;
 
 /// Says something on standard error. Nobody may be listening.
 pub(crate) fn say(message: &str) {
-    let _ = writeln!(std::io::stderr(), "scratchpack: {message}");
+    // In one piece, whatever else writes there.
+    let _ = std::io::stderr().write_all(format!("scratchpack: {message}\n").as_bytes());
 }
 
 /// Each warning has a message of its own; all notes share one. With `is_auto` the needs among them are those that

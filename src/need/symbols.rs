@@ -53,6 +53,12 @@ pub(crate) fn known(name: &[u8]) -> Option<&'static Known> {
     Some(&KNOWN[at])
 }
 
+/// Whether a known name may begin with these bytes.
+pub(crate) fn may_be_known(first: [u8; 4]) -> bool {
+    let start = start(first);
+    STARTS[start / 64] & 1 << (start % 64) != 0
+}
+
 impl Known {
     /// Bytes of the longest name.
     pub(crate) const LONGEST: usize = {
@@ -97,6 +103,24 @@ const MARKS: [u64; 64] = {
     }
     marks
 };
+
+/// The same for the first four bytes of each known name: of others, thousands to a library, few are looked at further.
+const STARTS: [u64; 64] = {
+    let (mut starts, mut at) = ([0; 64], 0);
+    while at < KNOWN.len() {
+        // None is shorter.
+        let Some(first) = KNOWN[at].name.as_bytes().first_chunk() else { panic!() };
+        let start = start(*first);
+        starts[start / 64] |= 1 << (start % 64);
+        at += 1;
+    }
+    starts
+};
+
+/// A number below 4,096 of four bytes.
+const fn start(first: [u8; 4]) -> usize {
+    (u32::from_le_bytes(first).wrapping_mul(0x9e37_79b1) >> 20) as usize
+}
 
 /// A number below 4,096 that costs little: of the length, and three of the bytes.
 const fn mark(name: &[u8]) -> usize {

@@ -1,7 +1,7 @@
 //! Walks paths inside a root as the kernel does, and remembers each symlink crossed on the way.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
@@ -16,6 +16,9 @@ pub(crate) const MAX_LINKS: usize = 40;
 
 /// Bytes of a path, the NUL at its end included (limits.h).
 pub(crate) const PATH_MAX: usize = 4_096;
+
+/// Bytes of a name (NAME_MAX of limits.h): a longer one is another error than one that is not there.
+const NAME_MAX: usize = 255;
 
 /// Something that a path leads through, and that must exist for the path to be walked again.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,7 +42,47 @@ pub(crate) struct Walk {
 /// Walks paths inside a root; directories once walked are remembered.
 pub(crate) struct Walker<'r> {
     root: &'r Root,
-    directories: RefCell<HashMap<OsString, Result<Walk, Fault>>>,
+    directories: RefCell<HashMap<OsString, Result<Rc<Known>, Fault>>>,
+}
+
+/// A directory to which a path led.
+struct Known {
+    walk: Walk,
+    names: RefCell<Names>,
+}
+
+/// What is known of the names in a directory.
+enum Names {
+    /// How many were asked for that are not there.
+    Absent(usize),
+    /// All that there are.
+    Listed(HashSet<OsString>),
+    /// They cannot be listed, or a list does not tell what is there.
+    Unlisted,
+}
+
+/// Names that are asked for in vain before all of a directory are listed. A list takes as long as a few hundred of them.
+const PATIENCE: usize = 128;
+
+impl Known {
+    fn at(walk: Walk) -> Rc<Known> {
+        Rc::new(Known { walk, names: RefCell::new(Names::Absent(0)) })
+    }
+
+    /// Whether a list of the directory tells that it has no such name.
+    fn lacks(&self, name: &OsStr) -> bool {
+        matches!(&*self.names.borrow(), Names::Listed(names) if name.len() <= NAME_MAX && !names.contains(name))
+    }
+
+    /// Lists the directory once it has been asked often in vain.
+    fn note_absence(&self, root: &Root) {
+        let mut names = self.names.borrow_mut();
+        match &mut *names {
+            Names::Absent(count) if *count < PATIENCE => *count += 1,
+            Names::Absent(_) => *names = root.all_names(&self.walk.real).map_or(Names::Unlisted, Names::Listed),
+            Names::Listed(_) | Names::Unlisted => {}
+        }
+    }
 }
 
 impl<'r> Walker<'r> {
@@ -51,7 +94,7 @@ impl<'r> Walker<'r> {
     pub(crate) fn walk(&self, path: &Path) -> Result<Walk, Fault> {
         expect_possible(path)?;
         match split(path) {
-            Ok((parent, name)) => self.enter(self.directory(parent)?, name),
+            Ok((parent, name)) => self.enter_last(&*self.known_directory(parent)?, name),
             Err(_) => self.directory(path),
         }
     }
@@ -66,13 +109,17 @@ impl<'r> Walker<'r> {
 
     /// Where `path` leads, which must be a directory.
     pub(crate) fn directory(&self, path: &Path) -> Result<Walk, Fault> {
+        self.known_directory(path).map(|known| known.walk.clone())
+    }
+
+    fn known_directory(&self, path: &Path) -> Result<Rc<Known>, Fault> {
         expect_possible(path)?;
         if let Some(known) = self.directories.borrow().get(path.as_os_str()) {
             return known.clone();
         }
-        let walk = self.walk_to_directory(path);
-        self.directories.borrow_mut().insert(path.as_os_str().to_owned(), walk.clone());
-        walk
+        let known = self.walk_to_directory(path).map(Known::at);
+        self.directories.borrow_mut().insert(path.as_os_str().to_owned(), known.clone());
+        known
     }
 
     /// The names in the directory where `path` leads, in the order of their bytes.
@@ -102,6 +149,24 @@ impl<'r> Walker<'r> {
             Component::Normal(name) => self.enter(walk, name),
             Component::ParentDir => Ok(leave(walk)),
             _ => Ok(walk),
+        }
+    }
+
+    /// The same as [`Walker::enter`] for the last name of a path. Those of libraries are nearly always symlinks.
+    fn enter_last(&self, directory: &Known, name: &OsStr) -> Result<Walk, Fault> {
+        if directory.lacks(name) {
+            return Err(Fault::System(Errno::NOENT));
+        }
+        match self.root.read_link(&directory.walk.real, name) {
+            Ok(target) => self.cross(directory.walk.clone(), name, target),
+            // It is none.
+            Err(Fault::System(Errno::INVAL)) => self.enter(directory.walk.clone(), name),
+            Err(fault) => {
+                if fault == Fault::System(Errno::NOENT) {
+                    directory.note_absence(self.root);
+                }
+                Err(fault)
+            }
         }
     }
 

@@ -6,8 +6,9 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use scratchpack::Image;
+use scratchpack::{Closure, Image};
 
 use crate::fixtures::scratch;
 use crate::{tools, tree};
@@ -17,6 +18,8 @@ const PROGRAM: &str = "SCRATCHPACK_PACK_IN_CHILD";
 const INTO: &str = "SCRATCHPACK_PACK_INTO";
 const COMPRESSION: &str = "SCRATCHPACK_PACK_COMPRESSION";
 const THREADS: &str = "SCRATCHPACK_PACK_THREADS";
+/// Packs with a cache, into an archive alone.
+const CACHE: &str = "SCRATCHPACK_PACK_CACHE";
 const UMASK: &str = "SCRATCHPACK_PACK_UMASK";
 const WITH_UMASK: &str = r#"umask "$SCRATCHPACK_PACK_UMASK" && exec "$0" "$@""#;
 const COMPRESSIONS: [&str; 3] = ["none", "gzip", "zstd"];
@@ -28,7 +31,13 @@ fn a_child_packs_what_its_environment_names() {
     let into = PathBuf::from(env::var_os(INTO).unwrap());
     let threads: NonZeroUsize = env::var(THREADS).unwrap().parse().unwrap();
     let compression = env::var(COMPRESSION).unwrap().parse().unwrap();
-    let image = Image::builder().binary(program).compression(compression).threads(threads).build().unwrap();
+    let mut builder = Image::builder();
+    builder.binary(program).compression(compression).threads(threads);
+    if let Some(cache) = env::var_os(CACHE) {
+        builder.cache_dir(cache).build().unwrap().write_archive(into.join("image.tar")).unwrap();
+        return;
+    }
+    let image = builder.build().unwrap();
     image.write_archive(into.join("image.tar")).unwrap();
     image.write_layout(into.join("layout")).unwrap();
     image.write_layer(into.join("layer")).unwrap();
@@ -69,6 +78,56 @@ fn packing_runs_no_other_program() {
         let programs: Vec<&str> = log.lines().filter(|line| line.contains("execve")).collect();
         assert_eq!(programs.len(), 1, "{compression}: {programs:#?}");
     }
+}
+
+#[test]
+fn with_a_cache_what_did_not_change_is_not_read() {
+    if !tools::are_here(&["strace"]) {
+        return;
+    }
+    let directory = scratch();
+    let program = directory.path().join("program");
+    fs::copy(env::current_exe().unwrap(), &program).unwrap();
+    // Past the tick of the clock in which it was written.
+    std::thread::sleep(Duration::from_millis(50));
+    let reads = || reads_of_packing(&program, directory.path());
+    let closure = Closure::of(&program).unwrap();
+    let library = closure.objects().iter().find(|object| object.name() == "libc.so.6").unwrap().source();
+    let (size, program_size) = (fs::metadata(&library).unwrap().len(), fs::metadata(&program).unwrap().len());
+    let read = |reads: &BTreeMap<PathBuf, u64>, path: &Path| reads.get(path).copied().unwrap_or(0);
+    assert!(read(&reads(), &library) >= size, "a first image reads all");
+    let again = reads();
+    assert!(read(&again, &library) < size / 2, "{again:?}");
+    assert!(read(&again, &program) < program_size / 2, "{again:?}");
+    let mut file = fs::File::options().append(true).open(&program).unwrap();
+    std::io::Write::write_all(&mut file, b"more").unwrap();
+    drop(file);
+    std::thread::sleep(Duration::from_millis(50));
+    let changed = reads();
+    assert!(read(&changed, &library) < size / 2, "{changed:?}");
+    assert!(read(&changed, &program) >= program_size, "{changed:?}");
+}
+
+/// How many bytes of each file are read while a program is packed with a cache.
+fn reads_of_packing(program: &Path, directory: &Path) -> BTreeMap<PathBuf, u64> {
+    // A log for each thread, or the lines of one would be torn by those of another.
+    let logs = tempfile::tempdir_in(directory).unwrap();
+    let mut command = tools::command("strace");
+    command.args(["-ff", "-y", "-qq", "-e", "trace=pread64,read", "-o"]).arg(logs.path().join("log"));
+    command.arg(env::current_exe().unwrap());
+    Packing { program, into: directory, compression: "zstd", threads: 2 }.give_to(&mut command);
+    tools::run(command.env(CACHE, directory.join("cache")));
+    let mut reads = BTreeMap::new();
+    let logs = fs::read_dir(logs.path()).unwrap().map(|log| fs::read_to_string(log.unwrap().path()).unwrap());
+    for line in logs.collect::<String>().lines() {
+        // `pread64(3</lib/libc.so.6>, "..."..., 2097152, 0) = 1922136`
+        let path = line.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
+        let size = line.rsplit_once(" = ").and_then(|(_, size)| size.trim().parse::<u64>().ok());
+        if let (Some((path, _)), Some(size)) = (path, size) {
+            *reads.entry(PathBuf::from(path)).or_default() += size;
+        }
+    }
+    reads
 }
 
 #[test]

@@ -59,3 +59,24 @@ impl Recorded {
         Some(Recorded { origin: Hash::from_bytes(*origin), content: Hash::from_bytes(*content), diff: *diff, blob })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Record, Recorded};
+    use crate::root::Moment;
+
+    #[test]
+    fn a_record_is_stored_and_read_and_no_part_of_one_is() {
+        let piece = |number: u8| Recorded {
+            origin: blake3::hash(&[number]),
+            content: blake3::hash(&[number, 1]),
+            diff: [number; _],
+            blob: [!number; _],
+        };
+        let record = Record { taken: Moment::now(), pieces: (0..3).map(piece).collect() };
+        let bytes = record.to_bytes();
+        assert_eq!(Record::from_bytes(&bytes), Some(record));
+        assert_eq!(Record::from_bytes(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(Record::from_bytes(&bytes[..15]), None);
+    }
+}

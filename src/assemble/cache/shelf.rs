@@ -184,3 +184,48 @@ fn mark_as_used(file: &OwnedFd, status: &Stat) {
         let _ = rustix::fs::futimens(file, &times);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, FileTimes};
+    use std::time::{Duration, SystemTime};
+
+    use super::{Shelf, open_directory};
+
+    fn key(number: u32) -> blake3::Hash {
+        blake3::hash(&number.to_le_bytes())
+    }
+
+    #[test]
+    fn what_was_not_used_for_the_longest_time_goes_first_when_there_is_too_much() {
+        let directory = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(open_directory(directory.path()).unwrap(), "frames", 64 << 10).unwrap();
+        for number in 0..20 {
+            shelf.store(&key(number), &[&[number as u8; 4000]]);
+            let path = directory.path().join("frames").join(key(number).to_hex().as_str());
+            let used = SystemTime::now() - Duration::from_secs(10_000 - u64::from(number));
+            fs::File::options().write(true).open(path).unwrap().set_times(FileTimes::new().set_modified(used)).unwrap();
+        }
+        // Used again.
+        assert!(shelf.read(&key(0)).is_some());
+        shelf.sweep();
+        let left: Vec<u32> = (0..20).filter(|&number| shelf.read(&key(number)).is_some()).collect();
+        assert_eq!(left, [vec![0], (9..20).collect()].concat());
+        shelf.sweep();
+        assert_eq!((0..20).filter(|&number| shelf.read(&key(number)).is_some()).count(), 12);
+    }
+
+    #[test]
+    fn an_entry_is_what_was_stored_under_its_key_or_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(open_directory(directory.path()).unwrap(), "frames", 1 << 20).unwrap();
+        shelf.store(&key(1), &[b"first", b" entry"]);
+        assert_eq!(shelf.read(&key(1)).unwrap(), b"first entry");
+        let mut buffer = [0; 11 + super::SUM];
+        assert_eq!(shelf.read_into(&key(1), &mut buffer), Some(11));
+        assert_eq!(shelf.read_into(&key(1), &mut buffer[1..]), None);
+        let name = |number| directory.path().join("frames").join(key(number).to_hex().as_str());
+        fs::copy(name(1), name(2)).unwrap();
+        assert_eq!(shelf.read(&key(2)), None);
+    }
+}

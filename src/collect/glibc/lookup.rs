@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::{Process, hwcaps_subdirectory, owner};
 use crate::analyze::glibc;
 use crate::collect::cache::Cache;
-use crate::collect::expand::{Name, places_at};
+use crate::collect::expand::{Name, PathList, places_at};
 use crate::collect::process::{Loaded, PROGRAM, RelativeElement};
 use crate::collect::search::{Ended, FileTree, Found, List, Place, Variants};
 use crate::text::printable;
@@ -178,15 +178,18 @@ impl<T: FileTree> Process<'_, T> {
     /// RPATH or RUNPATH of an object, its tokens expanded; `None` where there is none.
     fn path_list(&mut self, object: usize, rule: Rule) -> Option<List> {
         let loaded = &self.loading.objects[object];
+        let elf = loaded.elf.clone();
         let (text, cell) = match rule {
-            Rule::Rpath => (loaded.elf.rpath()?, &loaded.rpath),
-            _ => (loaded.elf.runpath()?, &loaded.runpath),
+            Rule::Rpath => (elf.rpath()?, &loaded.rpath),
+            _ => (elf.runpath()?, &loaded.runpath),
         };
         // An object with an empty RUNPATH has one all the same: its RPATH chain is skipped.
         let places = match cell.get() {
             Some(places) => places.clone(),
             None => {
-                let expanded = self.expander.list(owner(&self.loading, object), text);
+                let expanded = self.expanded(object, text);
+                let loaded = &self.loading.objects[object];
+                let cell = if rule == Rule::Rpath { &loaded.rpath } else { &loaded.runpath };
                 let _ = cell.set(expanded.places.clone());
                 let note = |element| RelativeElement { owner: object, rule, element };
                 self.loading.relative.extend(expanded.relative.into_iter().map(note));
@@ -196,6 +199,18 @@ impl<T: FileTree> Process<'_, T> {
         };
         let owner = self.loading.objects[object].name.clone();
         Some(List { rule, owner: Some(owner), places })
+    }
+
+    /// A search path with its tokens replaced. Only what has tokens can mean something else to everybody who has it.
+    fn expanded(&mut self, object: usize, list: &OsStr) -> PathList {
+        if let Some(known) = self.path_lists.get(list) {
+            return known.clone();
+        }
+        let expanded = self.expander.list(owner(&self.loading, object), list);
+        if !list.as_bytes().contains(&b'$') {
+            self.path_lists.insert(list.to_owned(), expanded.clone());
+        }
+        expanded
     }
 }
 

@@ -8,7 +8,7 @@ use crate::collect::data::{Kept, Neighbour};
 use crate::collect::files::{Files, Spot, World};
 use crate::collect::findings;
 use crate::collect::loader::LoaderBuild;
-use crate::collect::named::{self, Constants};
+use crate::collect::named::{self, Constants, Sets, Sought};
 use crate::collect::process::{Loaded, Loading};
 use crate::collect::search::{Anchor, Place};
 use crate::collect::setting::{Library, Setting};
@@ -16,36 +16,35 @@ use crate::collect::told::{self, Told};
 use crate::collect::wanted::Met;
 use crate::error::Cause;
 use crate::need::{Hint, Need};
-use crate::root::Fault;
+use crate::root::{Fault, Input};
 
 impl Work<'_> {
     /// A program without a loader has needs all the same.
-    pub(super) fn static_run(&self, files: &Files<'_>, program: Loaded) -> Result<Run, Cause> {
-        let constants = self.constants(files, &program);
+    pub(super) fn static_run(&self, files: &Files<'_>, program: Loaded, file: &Input) -> Result<Run, Cause> {
+        let constants = self.constants(&program, file);
         let run = Run::without_loader(program);
         let (told, met) = self.meet(files, &run.loading, None, &constants)?;
         Ok(Run { told, met, ..run })
     }
 
     /// The constants of a program that could name what it opens by itself, where anything is made of them.
-    pub(super) fn constants(&self, files: &Files<'_>, program: &Loaded) -> Constants {
+    pub(super) fn constants(&self, program: &Loaded, file: &Input) -> Constants {
         let has = |hint: Hint| program.elf.symbol_for(&[hint]).is_some();
-        let loads_libraries = has(Hint::Dlopen) && program.elf.dlopen_notes().is_empty();
-        let is_wanted = loads_libraries
-            || has(Hint::Charsets)
-            || program.elf.has_glibc_inside()
-            || (self.wanted.is_auto && has(Hint::Locales));
-        let spot = &program.place.spot;
-        let mut constants = if is_wanted { Constants::names(files, spot) } else { Constants::default() };
-        if !loads_libraries {
-            constants.libraries.clear();
-        }
-        if has(Hint::Certificates) { constants } else { constants.with_bundle(files, spot) }
+        let libraries = has(Hint::Dlopen) && program.elf.dlopen_notes().is_empty();
+        let is_static_glibc = program.elf.has_glibc_inside();
+        let is_wanted =
+            libraries || has(Hint::Charsets) || is_static_glibc || (self.wanted.is_auto && has(Hint::Locales));
+        let sets = match is_wanted {
+            false => Sets::None,
+            true if is_static_glibc || self.wanted.has_any() => Sets::All,
+            true => Sets::AnyCharset,
+        };
+        Constants::read(file, Sought { libraries, sets, bundle: !has(Hint::Certificates) })
     }
 
     /// What the caller says that the program loads. A path on this machine stays what it is in a sysroot, below a
     /// directory of the system, and where the program names it; from elsewhere a library is found by its file name.
-    pub(super) fn named_libraries(&self, files: &Files<'_>, program: &Loaded) -> Result<Vec<Library>, Cause> {
+    pub(super) fn named_libraries(&self, files: &Files<'_>, program: &Input) -> Result<Vec<Library>, Cause> {
         let library = |given: &PathBuf| {
             let bytes = given.as_os_str().as_encoded_bytes();
             if !bytes.contains(&b'/') {
@@ -57,7 +56,7 @@ impl Work<'_> {
             let stays = |path: &PathBuf| {
                 !self.root.is_host()
                     || findings::is_of_system(path)
-                    || named::holds(files, &program.place.spot, path.as_os_str().as_encoded_bytes())
+                    || named::holds(program, path.as_os_str().as_encoded_bytes())
             };
             Ok(match in_root.filter(stays) {
                 Some(path) => Library::of_name(path.as_os_str()),
