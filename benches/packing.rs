@@ -127,7 +127,7 @@ fn print_elapsed(codec: &Codec, ours: &[Samples], theirs: &[Samples]) {
         let ratios = ours.iter().map(|ours| ours.elapsed().over(line.elapsed()).text());
         // What runs in `>(...)` is no child that the shell waits for, so the system does not count it.
         let is_counted = !line.name.contains(">(");
-        let cpu = is_counted.then(|| ours[ours.len() - 1].cpu().over(line.cpu()).text()).unwrap_or_default();
+        let cpu = if is_counted { ours[ours.len() - 1].cpu().over(line.cpu()).text() } else { String::new() };
         table.row([code(&line.name)].into_iter().chain(ratios).chain([cpu]));
     }
     table.print(&format!("With {}: least over least (median over median)", codec.name));

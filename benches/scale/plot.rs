@@ -47,10 +47,12 @@ impl Panel {
     fn draw<'a>(&self, area: &Area<'a>) -> Drawn<'a> {
         let xs = || self.lines.iter().flat_map(|line| line.points.iter().map(|(x, _)| *x));
         let ys = self.lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y));
+        let values: Vec<f64> = self.lines.iter().take(1).flat_map(|line| line.points.iter().map(|(x, _)| *x)).collect();
         let width = xs().fold(f64::MAX, f64::min)..xs().fold(f64::MIN, f64::max) * 1.1;
         let mut builder = ChartBuilder::on(area);
         builder.caption(self.title, ("sans-serif", 16)).margin(12).x_label_area_size(28).y_label_area_size(48);
-        let mut chart = builder.build_cartesian_2d(width.log_scale(), 0.0..ys.fold(f64::MIN, f64::max) * 1.2)?;
+        let mut chart = builder
+            .build_cartesian_2d(width.log_scale().with_key_points(values), 0.0..ys.fold(f64::MIN, f64::max) * 1.2)?;
         let label = |x: &f64| format!("{x:.0}");
         chart.configure_mesh().light_line_style(WHITE).x_label_formatter(&label).draw()?;
         for (line, colour) in self.lines.iter().zip(COLOURS) {

@@ -4,7 +4,6 @@
 //! this same program again, that has no other child.
 
 use std::ffi::OsString;
-use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -35,7 +34,7 @@ pub(crate) fn serve() -> bool {
     let elapsed = start.elapsed();
     let is_success = status.as_ref().is_ok_and(std::process::ExitStatus::success);
     if !is_success {
-        eprintln!("{arguments:?}: {status:?}");
+        eprintln!("{status:?}");
         std::process::exit(1);
     }
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("the children's usage");
@@ -46,7 +45,7 @@ pub(crate) fn serve() -> bool {
 /// What a command takes, which must succeed. What it prints is thrown away.
 pub(crate) fn cost_of(command: &Command) -> Cost {
     let mut helper = Command::new(std::env::current_exe().expect("this program's own path"));
-    helper.arg(HELPER).arg(command.get_program()).args(command.get_args()).stdout(Stdio::piped());
+    helper.arg(HELPER).arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => helper.env(name, value),
@@ -56,10 +55,9 @@ pub(crate) fn cost_of(command: &Command) -> Cost {
     if let Some(directory) = command.get_current_dir() {
         helper.current_dir(directory);
     }
-    let mut child = helper.spawn().expect("the helper starts");
-    let mut said = String::new();
-    child.stdout.take().expect("a pipe").read_to_string(&mut said).expect("what the helper says");
-    assert!(child.wait().is_ok_and(|status| status.success()), "{command:?} failed");
+    let output = helper.output().expect("the helper starts");
+    assert!(output.status.success(), "{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stdout);
     let numbers: Vec<u64> = said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let [elapsed, cpu, peak] = numbers.as_slice().try_into().expect("three numbers");
     Cost { elapsed: Duration::from_nanos(elapsed), cpu: Duration::from_nanos(cpu), peak }
