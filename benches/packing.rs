@@ -121,10 +121,14 @@ impl<'a> Bench<'a> {
 }
 
 fn print_elapsed(codec: &Codec, ours: &[Samples], theirs: &[Samples]) {
-    let mut table = Table::new(["over".to_owned()].into_iter().chain(ours.iter().map(|ours| code(&ours.name))));
-    for theirs in theirs {
-        let ratios = ours.iter().map(|ours| ours.elapsed().over(theirs.elapsed()).text());
-        table.row([code(&theirs.name)].into_iter().chain(ratios));
+    let elapsed = ours.iter().map(|ours| format!("{}: elapsed", code(&ours.name)));
+    let mut table = Table::new(["over".to_owned()].into_iter().chain(elapsed).chain(["CPU time".to_owned()]));
+    for line in theirs {
+        let ratios = ours.iter().map(|ours| ours.elapsed().over(line.elapsed()).text());
+        // What runs in `>(...)` is no child that the shell waits for, so the system does not count it.
+        let is_counted = !line.name.contains(">(");
+        let cpu = is_counted.then(|| ours[ours.len() - 1].cpu().over(line.cpu()).text()).unwrap_or_default();
+        table.row([code(&line.name)].into_iter().chain(ratios).chain([cpu]));
     }
-    table.print(&format!("Elapsed time with {}: least over least (median over median)", codec.name));
+    table.print(&format!("With {}: least over least (median over median)", codec.name));
 }
