@@ -41,8 +41,9 @@ pub use progress::{Progress, Stage};
 
 /// An image: everything resolved and checked, nothing compressed or written yet.
 ///
-/// It is cheap to make, and can be looked at before a byte is written. Each `write_*` reads the files once, in the state
-/// in which they were analyzed, with bounded memory; a file that changed in between is an error.
+/// It is cheap to make, and can be looked at before a byte is written. Each `write_*` reads the files once (to a pipe, where
+/// what comes first must be known first, twice; with a cache, only what changed), in the state in which they were analyzed,
+/// with bounded memory; a file that changed in between is an error.
 #[derive(Debug)]
 pub struct Image {
     closures: Vec<Closure>,

@@ -449,13 +449,19 @@ impl Stamp {
         bytes
     }
 
+    /// Whether it is the same file, and nobody wrote to it in between.
+    pub(crate) fn has_same_content(&self, other: &Stamp) -> bool {
+        *self == Stamp { ctime: self.ctime, ..*other }
+    }
+
     /// Whether every later change of the file shows in its stamp, for somebody who read it after `moment`.
     ///
     /// Two changes within one tick of the file system's clock leave the same times behind (git's documentation,
-    /// "Racy Git"). Of a clock that knows no fractions of a second, a tick may be two seconds, as on FAT.
+    /// "Racy Git"). A time that is a whole number of hundredths of a second is most likely one of a coarser clock: a tick
+    /// may be two seconds then, as on FAT.
     pub(crate) fn is_settled(&self, moment: Moment) -> bool {
         let (seconds, nanoseconds) = self.ctime;
-        match nanoseconds {
+        match nanoseconds % 10_000_000 {
             0 => seconds.saturating_add(2) < moment.0,
             _ => (seconds, nanoseconds) < (moment.0, moment.1),
         }

@@ -2,13 +2,15 @@
 
 use memchr::memmem::Finder;
 
-use super::reader::{PIECE, ReadAt};
+use super::reader::ReadAt;
 use super::text_parts;
 
 /// Bytes of the shortest run that is taken for a text, as strings(1) has it.
 const SHORTEST: usize = 4;
 /// Bytes of the longest one.
 const LONGEST: usize = 4096;
+/// Bytes of a passage that are read at once: few enough to stay near the processor.
+const AT_ONCE: usize = 32 << 10;
 
 /// A piece of a file's constants, behind so much of the one before it that no text is cut in two.
 pub(crate) struct Passage<'a> {
@@ -49,7 +51,7 @@ fn passages<R: ReadAt + ?Sized>(source: &R, parts: &[(u64, u64)], limit: u64, mu
         left -= wanted;
         let (mut known, mut done) = (0, 0);
         while done < wanted {
-            let size = usize::try_from(wanted - done).unwrap_or(PIECE).min(PIECE);
+            let size = usize::try_from(wanted - done).unwrap_or(AT_ONCE).min(AT_ONCE);
             if buffer.len() < known + size {
                 buffer.resize(known + size, 0);
             }
@@ -143,7 +145,7 @@ fn tell<'a>(text: &'a [u8], visit: &mut impl FnMut(&'a [u8])) {
 mod tests {
     use std::io;
 
-    use super::{LONGEST, PIECE, ReadAt, constants, passages, texts_held_in};
+    use super::{AT_ONCE, LONGEST, ReadAt, constants, passages, texts_held_in};
 
     /// A file that is read so many bytes at a time.
     struct Slow<'a>(&'a [u8], usize);
@@ -215,8 +217,8 @@ mod tests {
         let long = vec![b'x'; LONGEST + 1];
         assert_eq!(texts(&[&long[..], b"\0abcd\0"].concat(), 100), ["abcd"]);
         assert_eq!(texts(&[&long[1..], b"\0abcd\0"].concat(), 100).len(), 2);
-        let endless = vec![b'x'; 3 * PIECE + 1];
-        assert_eq!(texts(&[&endless[..], b"\0"].concat(), PIECE), [""; 0]);
+        let endless = vec![b'x'; 3 * AT_ONCE + 1];
+        assert_eq!(texts(&[&endless[..], b"\0"].concat(), AT_ONCE), [""; 0]);
     }
 
     #[test]

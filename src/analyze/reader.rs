@@ -52,7 +52,10 @@ pub(crate) struct Reader<'a, R: ?Sized> {
 }
 
 /// The start of the file, where the headers are and often the strings as well, and what was read last elsewhere.
-const WINDOWS: usize = 4;
+const WINDOWS: usize = 5;
+
+/// Bytes of what is large.
+const LARGE: usize = 16 << 10;
 
 /// Memory for a reader, which the readers of many files use one after the other.
 #[derive(Default)]
@@ -190,9 +193,12 @@ impl<'a, R: ReadAt + ?Sized> Reader<'a, R> {
 
     fn fetch(&mut self, offset: u64, size: usize) -> io::Result<usize> {
         let size = size.max(WINDOW).min(self.behind(offset));
-        let number = self.next;
-        // The first stays what it is: the start of the file.
-        self.next = number % (WINDOWS - 1) + 1;
+        // The first stays what it is, the start of the file, and so that few pages are touched, what is large comes into
+        // the last.
+        let number = if self.next > 0 && size > LARGE { WINDOWS - 1 } else { self.next };
+        if number == self.next {
+            self.next = number % (WINDOWS - 2) + 1;
+        }
         let window = &mut self.windows[number];
         (window.start, window.filled) = (offset, 0);
         window.extend(self.source, size).map(|()| number)

@@ -254,10 +254,13 @@ impl ImageBuilder {
     /// A directory in which to remember what was made, so that the next image costs what changed. None by default.
     ///
     /// It changes no byte: what is unknown, damaged or gone is made anew. Files are taken for unchanged by device, inode,
-    /// size and times, as git does it, never by time alone. It is made if there is none, for its owner alone; several
-    /// processes may share it; it grows to about 2 GiB, less what was not used for the longest time; and it may be
-    /// deleted at any time. One that belongs to another user, or that its group or everybody may write, is not used,
-    /// which is a `cache` warning.
+    /// size and times, as git does it, never by time alone; what is written through a memory map and not synced has no new
+    /// times yet. An output that stands as it was written stays, with its times.
+    ///
+    /// The directory is made if there is none, for its owner alone; several processes may share it; after an image it holds
+    /// 2 GiB at most, without what was not used for the longest time; and it may be deleted at any time. One that belongs to
+    /// another user, that its group or everybody may write to, or that holds other things is not used, which is a `cache`
+    /// warning.
     pub fn cache_dir(&mut self, dir: impl Into<PathBuf>) -> &mut Self {
         self.cache_dir = Some(dir.into());
         self
@@ -270,8 +273,9 @@ impl ImageBuilder {
         self
     }
 
-    /// Calls back while the image is made, a few times a second or more: [`Stage::Resolve`] in [`build`](Self::build),
-    /// [`Stage::Pack`] after every piece of the layer, of 2 MiB at most, and [`Stage::Sync`] before waiting for the disk.
+    /// Calls back while the image is made: [`Stage::Resolve`] in [`build`](Self::build), [`Stage::Pack`] after every
+    /// piece of the layer, of 2 MiB at most, or after every file of a root directory, and [`Stage::Sync`] before waiting
+    /// for the disk.
     /// The calls come from the thread that calls `build` or `write_*`, which waits for them.
     pub fn progress(&mut self, callback: impl Fn(Progress) + Send + Sync + 'static) -> &mut Self {
         self.reporter = Reporter::to(callback);

@@ -35,7 +35,7 @@ const FRAMES: u64 = 2 << 30;
 /// What is known of layers: some 300 bytes for each piece.
 const RECORDS: u64 = 64 << 20;
 /// What is known of outputs: some 200 bytes for each.
-const OUTPUTS: u64 = 4 << 20;
+const OUTPUTS: u64 = 16 << 20;
 
 /// What layers have in common that help each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,11 +50,13 @@ impl Cache {
     /// Uses a directory, which is made if there is none. One that others may write is not believed.
     pub(crate) fn open(directory: &Path) -> Result<Cache, Finding> {
         let open = || {
-            let handle = open_directory(directory)?;
+            let names = ["frames", "records", "outputs"];
+            let handle = open_directory(directory, &names)?;
+            let [frames, records, outputs] = names;
             Ok(Cache {
-                frames: Shelf::open(&handle, "frames", FRAMES)?,
-                records: Shelf::open(&handle, "records", RECORDS)?,
-                outputs: Shelf::open(&handle, "outputs", OUTPUTS)?,
+                frames: Shelf::open(&handle, frames, FRAMES)?,
+                records: Shelf::open(&handle, records, RECORDS)?,
+                outputs: Shelf::open(&handle, outputs, OUTPUTS)?,
             })
         };
         open().map_err(|why: String| {

@@ -119,8 +119,8 @@ impl Compressor {
         }
     }
 
-    /// What the codec makes of a sample. Another release of it may make other bytes of the same input, and libdeflate
-    /// does not say which release it is.
+    /// What the codec makes of a sample, and its version. Another release of it may make other bytes of the same input,
+    /// and libdeflate does not say which release it is.
     pub(crate) fn fingerprint(&mut self) -> io::Result<Vec<u8>> {
         let mut seed = 1u32;
         let sample: Vec<u8> = (0..SAMPLE)
@@ -133,6 +133,9 @@ impl Compressor {
         let mut out = vec![0; 2 * SAMPLE];
         let size = self.compress(&sample, &mut out)?;
         out.truncate(size);
+        if let Compressor::Zstd(_) = self {
+            out.extend_from_slice(&zstd::zstd_safe::version_number().to_le_bytes());
+        }
         Ok(out)
     }
 }

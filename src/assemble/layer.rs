@@ -64,6 +64,8 @@ struct Load {
     size: usize,
     /// The digest of its bytes, where it is wanted.
     content: Option<Hash>,
+    /// The checksum of what it is packed into, where it is wanted.
+    packed: Option<Hash>,
     is_read: bool,
     /// Whether it, and all before it, are as they are recorded.
     is_recorded: bool,
@@ -72,7 +74,8 @@ struct Load {
 impl Load {
     fn new() -> Self {
         // Memory that is never touched is never there.
-        Load { number: 0, buffer: vec![0; BUFFER], size: 0, content: None, is_read: false, is_recorded: false }
+        let buffer = vec![0; BUFFER];
+        Load { number: 0, buffer, size: 0, content: None, packed: None, is_read: false, is_recorded: false }
     }
 
     fn bytes(&self) -> &[u8] {
@@ -126,9 +129,10 @@ impl<'a> LayerWriter<'a> {
         if let Some(session) = &mut self.session {
             let behind = behind.into_iter().map(Some).chain(std::iter::repeat(None));
             let learnt = readings.learnt.into_iter().zip(behind);
-            session.learn(learnt.map(|((origin, content, diff), blob)| {
+            session.learn(learnt.map(|((origin, content, diff), behind)| {
                 // Where nothing is compressed, the blob is the tar.
-                Recorded { origin, content, diff, blob: blob.unwrap_or(diff) }
+                let (packed, blob) = behind.unwrap_or((content, diff));
+                Recorded { origin, content, packed, diff, blob }
             }));
         }
         Ok(Layer { diff_id, blob })
@@ -242,7 +246,7 @@ impl<'r, 'a: 'r> Reading<'r, 'a> {
 
     fn read(&mut self, number: usize, load: &mut Load) -> Result<()> {
         let piece = &self.layer.pieces[number];
-        (load.number, load.is_read, load.content) = (number, false, None);
+        (load.number, load.is_read, load.content, load.packed) = (number, false, None, None);
         match &self.layer.session {
             None => {
                 load.read(&mut self.reader, piece)?;
@@ -254,14 +258,15 @@ impl<'r, 'a: 'r> Reading<'r, 'a> {
         }
     }
 
-    /// What is known goes on without being hashed, and without being read if it was packed before.
+    /// What is known goes on without SHA-256, and without being read if it was packed before.
     fn pass(&mut self, session: &Session<'_>, piece: &'r Piece<'a>, load: &mut Load) -> Result<()> {
         load.is_recorded = true;
         load.content = session.recorded(load.number).map(|recorded| recorded.content);
-        match self.layer.is_packed() {
-            true => self.reader.expect_unchanged(piece),
-            false => load.read(&mut self.reader, piece),
+        if self.layer.is_packed() {
+            return self.reader.expect_unchanged(piece);
         }
+        load.read(&mut self.reader, piece)?;
+        expect_known(session, piece, load)
     }
 
     fn learn(&mut self, session: &Session<'_>, piece: &'r Piece<'a>, load: &mut Load) -> Result<()> {
@@ -291,36 +296,51 @@ struct Packer<'r, 'a> {
 impl<'r, 'a: 'r> Packer<'r, 'a> {
     fn pack(&mut self, load: &mut Load) -> Result<()> {
         let known = self.layer.session.as_ref().zip(load.content);
-        if let Some(size) = known.and_then(|(session, content)| session.frame(&content, &mut self.spare)) {
+        let Some((session, content)) = known else { return self.compress(load) };
+        if let Some((size, packed)) = session.frame(&content, &mut self.spare) {
+            load.packed = Some(packed);
             self.exchange(load, size);
             return Ok(());
         }
         if !load.is_read {
-            self.read_after_all(load)?;
+            self.read_after_all(session, load)?;
         }
+        self.compress(load)?;
+        load.packed = Some(session.store_frame(&content, load.bytes()));
+        Ok(())
+    }
+
+    fn compress(&mut self, load: &mut Load) -> Result<()> {
         let size = self.compressor.compress(load.bytes(), &mut self.spare).map_err(unpackable)?;
         self.exchange(load, size);
-        if let Some((session, content)) = known {
-            session.store_frame(&content, load.bytes());
-        }
         Ok(())
     }
 
     /// A piece was known, and is not in the cache any more.
-    fn read_after_all(&self, load: &mut Load) -> Result<()> {
+    fn read_after_all(&self, session: &Session<'_>, load: &mut Load) -> Result<()> {
         let mut reader = PieceReader::default();
-        load.read(&mut reader, &self.layer.pieces[load.number])?;
+        let piece = &self.layer.pieces[load.number];
+        load.read(&mut reader, piece)?;
         reader.finish()?;
-        match load.content == Some(blake3::hash(load.bytes())) {
-            true => Ok(()),
-            false => Err(Cause::Changed.during("pack what the cache knew")),
-        }
+        expect_known(session, piece, load)
     }
 
     fn exchange(&mut self, load: &mut Load, size: usize) {
         std::mem::swap(&mut self.spare, &mut load.buffer);
         load.size = size;
     }
+}
+
+/// A file can change and keep its times, as by a memory map that is not synced; then what is known of it is not so.
+fn expect_known(session: &Session<'_>, piece: &Piece<'_>, load: &Load) -> Result<()> {
+    if load.content == Some(blake3::hash(load.bytes())) {
+        return Ok(());
+    }
+    session.forget();
+    Err(match piece.sources().next() {
+        Some(source) => Cause::Changed.on("pack", source.on_machine()),
+        None => Cause::Changed.during("pack what the cache knew"),
+    })
 }
 
 /// How many of the threads compress. Where there are many, reading and writing have their hands full as well; fewer
@@ -352,8 +372,8 @@ struct Blob<'o> {
     session: Option<&'o Session<'o>>,
     /// `None` where the blob is the tar itself, which is hashed already.
     hasher: Option<Hasher>,
-    /// The hasher behind each piece that was not known before.
-    learnt: Vec<Saved>,
+    /// Of each piece that was not known before: the checksum of what it is packed into, and the hasher behind it.
+    learnt: Vec<(Hash, Saved)>,
     reporter: &'o Reporter,
     done: u64,
     total: u64,
@@ -377,20 +397,35 @@ impl<'o> Blob<'o> {
     }
 
     fn write(&mut self, load: &Load) -> Result<()> {
-        let known = self.session.map_or(0, Session::known);
-        if let Some(hasher) = self.hasher.as_mut().filter(|_| load.number >= known) {
-            let recorded = self.session.filter(|_| load.is_recorded).and_then(|session| session.recorded(load.number));
-            match recorded.and_then(|recorded| Hasher::resumed(&recorded.blob)) {
-                Some(resumed) => *hasher = resumed,
-                None => hasher.update(load.bytes()),
-            }
-            if self.session.is_some() {
-                self.learnt.push(hasher.save());
-            }
-        }
+        self.hash(load)?;
         self.out.write_all(load.bytes()).map_err(|error| Cause::Io(error).during("write the layer"))?;
         self.done += self.pieces[load.number].size() as u64;
         self.reporter.report(Progress::new(Stage::Pack, self.done, self.total));
+        Ok(())
+    }
+}
+
+impl Blob<'_> {
+    fn hash(&mut self, load: &Load) -> Result<()> {
+        let Some(hasher) = &mut self.hasher else { return Ok(()) };
+        let Some((session, packed)) = self.session.zip(load.packed) else {
+            hasher.update(load.bytes());
+            return Ok(());
+        };
+        let recorded = session.recorded(load.number).filter(|_| load.is_recorded);
+        if recorded.is_some_and(|recorded| recorded.packed != packed) {
+            session.forget();
+            let why = "another codec made what it holds; that is forgotten now, so build again";
+            return Err(Cause::Io(io::Error::other(why)).during("use the cache"));
+        }
+        if load.number < session.known() {
+            return Ok(());
+        }
+        match recorded.and_then(|recorded| Hasher::resumed(&recorded.blob)) {
+            Some(resumed) => *hasher = resumed,
+            None => hasher.update(load.bytes()),
+        }
+        self.learnt.push((packed, hasher.save()));
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The OCI image layout directory (OCI image spec, image layout).
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,21 +9,22 @@ use serde_json::Value;
 use super::cache::Standing;
 use super::documents::{OCI_LAYOUT, index};
 use super::layer::Layer;
-use super::publish::{Draft, Durability, Lock, WRITE, create_directory, is_temporary, publish_bytes};
+use super::publish::{Draft, Durability, Lock, Published, WRITE, create_directory, is_temporary, publish_bytes};
 use super::{Image, Written};
 use crate::error::{Cause, Result};
 
 /// Adds an image to a layout, which is made if there is none. What refers to blobs is written after them.
 pub(crate) fn write(image: &Image, directory: &Path) -> Result<Written> {
-    create_directory(directory)?;
+    let durability = image.making.durability;
+    create_directory(directory, durability)?;
     let _lock = Lock::on(directory)?;
     image.expect_no_input(&directory.join("index.json"))?;
     image.expect_no_input(&directory.join("oci-layout"))?;
     expect_layout_or_nothing(directory)?;
-    create_directory(&directory.join("blobs"))?;
-    create_directory(&directory.join("blobs/sha256"))?;
+    create_directory(&directory.join("blobs"), durability)?;
+    create_directory(&directory.join("blobs/sha256"), durability)?;
     let resolved = fs::canonicalize(directory).map_err(|error| Cause::Io(error).on(WRITE, directory))?;
-    let layout = Layout { image, directory: resolved, durability: image.making.durability };
+    let layout = Layout { image, directory: resolved, durability };
     let layer = layout.put_layer()?;
     let documents = image.description().documents(&layer)?;
     for document in [&documents.config, &documents.manifest] {
@@ -75,7 +76,7 @@ impl Layout<'_> {
         Some(cache.standing(&self.directory.join(name), &[content], self.durability))
     }
 
-    fn remember(&self, name: &str, content: &[u8], file: &File) {
+    fn remember(&self, name: &str, content: &[u8], file: &Published) {
         if let Some(standing) = self.standing(name, content) {
             standing.remember(file);
         }

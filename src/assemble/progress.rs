@@ -33,7 +33,8 @@ impl Progress {
         self.stage
     }
 
-    /// The bytes of the layer's tar, not compressed, that are done; 0 in stages that count none.
+    /// The bytes of the layer's tar, not compressed, that are done, or of a root directory's files; 0 in stages that count
+    /// none.
     pub fn done(&self) -> u64 {
         self.done
     }

@@ -12,6 +12,7 @@ use rustix::fs::{Advice, FlockOperation, fadvise, flock};
 
 use super::progress::{Progress, Reporter, Stage};
 use crate::error::{Cause, Result};
+use crate::root::Stamp;
 
 /// Whether an output outlives a loss of power from the moment on at which it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +31,21 @@ pub(crate) struct Draft {
     written: u64,
     /// How much of it is on its way to the disk.
     sent: u64,
+}
+
+/// An output that is where it belongs.
+pub(crate) struct Published {
+    file: File,
+    /// As it was before anybody could see it.
+    before: Option<Stamp>,
+}
+
+impl Published {
+    /// The stamp of what was written; `None` where somebody wrote to it since.
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        // Being renamed changes the time of the last change of status alone.
+        Stamp::of_file(&self.file).filter(|now| self.before.is_some_and(|before| before.has_same_content(now)))
+    }
 }
 
 /// So much is sent to the disk at a time, while more is being made: then there is little left to wait for in the end.
@@ -67,26 +83,28 @@ impl Draft {
     }
 
     /// Puts the finished file where it belongs, and gives it as it is there.
-    pub(crate) fn publish(self, reporter: &Reporter) -> Result<File> {
+    pub(crate) fn publish(self, reporter: &Reporter) -> Result<Published> {
         let target = self.target.clone();
         self.publish_as(&target, reporter)
     }
 
     /// The same, under a name that only its content told.
-    pub(crate) fn publish_as(mut self, target: &Path, reporter: &Reporter) -> Result<File> {
+    pub(crate) fn publish_as(mut self, target: &Path, reporter: &Reporter) -> Result<Published> {
         let finish = || {
             if self.durability == Durability::Durable {
                 reporter.report(Progress::new(Stage::Sync, 0, 0));
                 self.file.sync_all()?;
             }
+            let before = Stamp::of_file(&self.file);
             if let Some(temporary) = &self.temporary.0 {
                 fs::rename(temporary, target)?;
             }
-            sync_directory(parent(target), self.durability)
+            sync_directory(parent(target), self.durability)?;
+            Ok(before)
         };
-        finish().map_err(|error| Cause::Io(error).on(WRITE, target))?;
+        let before = finish().map_err(|error: io::Error| Cause::Io(error).on(WRITE, target))?;
         self.temporary.0 = None;
-        Ok(self.file)
+        Ok(Published { file: self.file, before })
     }
 }
 
@@ -115,7 +133,7 @@ pub(crate) fn send_to_disk(file: &File, from: u64, size: u64) {
 }
 
 /// Publishes a small file.
-pub(crate) fn publish_bytes(target: &Path, bytes: &[u8], durability: Durability) -> Result<File> {
+pub(crate) fn publish_bytes(target: &Path, bytes: &[u8], durability: Durability) -> Result<Published> {
     let mut draft = Draft::beside(target.to_owned(), durability)?;
     draft.write_all(bytes).map_err(|error| Cause::Io(error).on(WRITE, target))?;
     draft.publish(&Reporter::default())
@@ -192,8 +210,9 @@ impl Lock {
 }
 
 /// Makes a directory, if it is not there.
-pub(crate) fn create_directory(directory: &Path) -> Result<()> {
-    match fs::create_dir(directory) {
+pub(crate) fn create_directory(directory: &Path, durability: Durability) -> Result<()> {
+    let created = fs::create_dir(directory).and_then(|()| sync_directory(parent(directory), durability));
+    match created {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Err(Cause::OutputRefused("it is no directory; give another name".into()).on(WRITE, directory))

@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, XattrFlags};
 use rustix::io::Errno;
 
 use super::Image;
+use super::progress::{Progress, Stage};
 use super::publish::{DirectoryDraft, Durability, WRITE, send_to_disk};
 use super::source::SourceReader;
 use crate::collect::Source;
@@ -23,8 +24,16 @@ pub(crate) fn write(image: &Image, directory: &Path) -> Result<()> {
     let draft = DirectoryDraft::of(directory, image.making.durability)?;
     let durability = image.making.durability;
     let writer = Writer { root: draft.path().to_owned(), mtime: image.mtime(), durability };
+    let reporter = &image.making.reporter;
+    let total = image.entries().map(Entry::size).sum();
+    let mut done = 0;
     for entry in image.entries() {
         writer.create(entry)?;
+        done += entry.size();
+        reporter.report(Progress::new(Stage::Pack, done, total));
+    }
+    if durability == Durability::Durable {
+        reporter.report(Progress::new(Stage::Sync, 0, 0));
     }
     // Once all are on their way to the disk.
     image.entries().try_for_each(|entry| writer.sync(entry))?;

@@ -2,7 +2,6 @@
 
 mod lookup;
 
-use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -117,7 +116,6 @@ impl<'t, T: FileTree> Process<'t, T> {
             start,
             prober: Prober {
                 notes: Notes::default(),
-                subdirectories: RefCell::default(),
                 tree: start.tree,
                 machine,
                 skips_other_byte_order: start.build.is_multiarch(),

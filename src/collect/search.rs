@@ -1,8 +1,7 @@
 //! Where glibc's loader looks for one name, and what it makes of what it finds there (ld.so(8), `elf/dl-load.c`).
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -159,8 +158,6 @@ pub(crate) struct Prober<'t, T> {
     pub(crate) notes: Notes,
     pub(crate) tree: &'t T,
     pub(crate) machine: Machine,
-    /// Of directories the subdirectories for some CPUs that are there.
-    pub(crate) subdirectories: RefCell<HashMap<Spot, Vec<String>>>,
     /// Debian's patched loader tests the machine first, and so skips what upstream dies of.
     pub(crate) skips_other_byte_order: bool,
 }
@@ -169,7 +166,6 @@ impl<T: FileTree> Prober<'_, T> {
     /// Tries `name` in each directory of a list: in its subdirectories for some CPUs, and in itself.
     pub(crate) fn try_list(&self, list: &List, name: &OsStr, variants: &Variants, tried: &mut Vec<Attempt>) -> Ended {
         for place in list.places.iter() {
-            let variants = self.worth_trying(place, variants);
             for variant in variants.iter() {
                 let name = variant.map_or(Cow::Borrowed(name), |variant| Cow::Owned(join(OsStr::new(variant), name)));
                 if let Some(end) = self.try_candidate(list, place, &name, variant, tried) {
@@ -178,20 +174,6 @@ impl<T: FileTree> Prober<'_, T> {
             }
         }
         Ended::GoOn
-    }
-
-    /// Where nobody is told what was tried, the subdirectories that a directory has: nearly always none of them.
-    fn worth_trying<'v>(&self, place: &Place, variants: &'v Variants) -> Cow<'v, Variants> {
-        if variants.plain {
-            return Cow::Borrowed(variants);
-        }
-        let mut known = self.subdirectories.borrow_mut();
-        let subdirectories = known.entry(place.spot.clone()).or_insert_with(|| {
-            let is_there =
-                |name: &&String| self.tree.is_directory(place.spot.world, &place.path(OsStr::new(name.as_str())));
-            variants.subdirectories.iter().filter(is_there).cloned().collect()
-        });
-        Cow::Owned(Variants { subdirectories: subdirectories.clone(), plain: false })
     }
 
     /// `None` where the next candidate is to be tried; [`Ended::GoOn`] where the next list is.

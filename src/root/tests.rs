@@ -98,3 +98,29 @@ impl Drop for OnDrop<'_> {
         self.0.store(true, Ordering::Relaxed);
     }
 }
+
+#[test]
+fn a_directory_that_was_often_asked_in_vain_answers_from_a_list() {
+    let directory = tempfile::tempdir().unwrap();
+    tree(directory.path());
+    let root = Root::at(&directory.path().join("root")).unwrap();
+    let walker = Walker::new(&root);
+    let fault = |name: &str| walker.walk(&Path::new("/d").join(name)).map(|walk| walk.real).unwrap_err();
+    let absent = Fault::System(rustix::io::Errno::NOENT);
+    assert!((0..1_000).all(|number| fault(&number.to_string()) == absent));
+    // What comes later is seen by nobody who has the list, and what was there is found.
+    fs::write(directory.path().join("root/d/late"), INSIDE).unwrap();
+    assert_eq!(fault("late"), absent);
+    assert!(is_there(walker.open(Path::new("/d/f")).map(|(_, input)| input)));
+    assert!(is_there(Walker::new(&root).open(Path::new("/d/late")).map(|(_, input)| input)));
+    // A name that no directory can have is another error.
+    assert_eq!(fault(&"x".repeat(256)), Fault::System(rustix::io::Errno::NAMETOOLONG));
+}
+
+#[test]
+fn where_a_list_does_not_tell_all_names_every_one_is_asked_for() {
+    let root = Root::host().unwrap();
+    assert!(root.all_names(Path::new("/")).is_some_and(|names| names.contains(std::ffi::OsStr::new("proc"))));
+    assert_eq!(root.all_names(Path::new("/proc")), None);
+    assert_eq!(root.all_names(Path::new("/no such directory")), None);
+}

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use blake3::Hash;
-use rustix::fs::{Mode, OFlags, Timespec, Timestamps};
+use rustix::fs::{Mode, OFlags};
 
-use super::super::publish::Durability;
+use super::super::publish::{Durability, Published};
 use super::{Cache, hash_of};
 use crate::root::{Moment, STAMP, Stamp};
 
@@ -31,13 +31,14 @@ const TICKS: usize = 15;
 impl Cache {
     /// An output at an absolute path, its symlinks resolved. `content` tells its bytes from all others.
     pub(crate) fn standing(&self, target: &Path, content: &[&[u8]], durability: Durability) -> Standing<'_> {
-        Standing { cache: self, target: target.to_owned(), content: hash_of(content), durability }
+        let version = env!("CARGO_PKG_VERSION").as_bytes();
+        let content: Vec<&[u8]> = [version].into_iter().chain(content.iter().copied()).collect();
+        Standing { cache: self, target: target.to_owned(), content: hash_of(&content), durability }
     }
 }
 
 impl Standing<'_> {
-    /// The size of the output, if it is there as it was written. It is as new then as one that was just written, for
-    /// those that compare times.
+    /// The size of the output, if it is there as it was written.
     pub(crate) fn find(&self) -> Option<u64> {
         let known = self.cache.outputs.read(&self.key())?;
         let (content, known) = known.split_first_chunk()?;
@@ -49,23 +50,13 @@ impl Standing<'_> {
         let is_there = Hash::from_bytes(*content) == self.content
             && now.to_bytes() == *stamp
             && now.is_settled(Moment::from_bytes(*moment));
-        let was_durable = known == DURABLE;
-        let is_wanted = self.durability == Durability::Durable;
-        if !is_there || (is_wanted && !was_durable && file.sync_all().is_err()) {
-            return None;
-        }
-        let times = Timestamps {
-            last_access: Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
-            last_modification: Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW },
-        };
-        rustix::fs::futimens(&file, &times).ok()?;
-        self.remember(&file);
-        Some(now.size)
+        let is_safe = self.durability == Durability::Fleeting || known == DURABLE;
+        (is_there && is_safe).then_some(now.size)
     }
 
     /// Remembers the output that was just put into its place.
-    pub(crate) fn remember(&self, file: &File) {
-        let Some(stamp) = Stamp::of_file(file) else { return };
+    pub(crate) fn remember(&self, output: &Published) {
+        let Some(stamp) = output.stamp() else { return };
         let moment = moment_after(&stamp);
         let durable: &[u8] = if self.durability == Durability::Durable { DURABLE } else { &[] };
         let parts = [self.content.as_bytes().as_slice(), &stamp.to_bytes(), &moment.to_bytes(), durable];

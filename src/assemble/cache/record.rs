@@ -12,6 +12,8 @@ pub(crate) struct Recorded {
     pub(crate) origin: Hash,
     /// The digest of its bytes, not compressed.
     pub(crate) content: Hash,
+    /// The checksum of what it was packed into.
+    pub(crate) packed: Hash,
     /// The hasher of the diff_id behind it.
     pub(crate) diff: Saved,
     /// The hasher of the blob behind it.
@@ -28,7 +30,7 @@ pub(crate) struct Record {
 
 const HASH: usize = blake3::OUT_LEN;
 const MOMENT: usize = 16;
-const PIECE: usize = 2 * HASH + 2 * size_of::<Saved>();
+const PIECE: usize = 3 * HASH + 2 * size_of::<Saved>();
 
 impl Record {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
@@ -37,6 +39,7 @@ impl Record {
         for piece in &self.pieces {
             bytes.extend_from_slice(piece.origin.as_bytes());
             bytes.extend_from_slice(piece.content.as_bytes());
+            bytes.extend_from_slice(piece.packed.as_bytes());
             bytes.extend_from_slice(&piece.diff);
             bytes.extend_from_slice(&piece.blob);
         }
@@ -54,9 +57,10 @@ impl Recorded {
     fn from_bytes(bytes: &[u8]) -> Option<Recorded> {
         let (origin, rest) = bytes.split_first_chunk::<HASH>()?;
         let (content, rest) = rest.split_first_chunk::<HASH>()?;
+        let (packed, rest) = rest.split_first_chunk::<HASH>()?;
         let (diff, rest) = rest.split_first_chunk()?;
-        let blob = rest.try_into().ok()?;
-        Some(Recorded { origin: Hash::from_bytes(*origin), content: Hash::from_bytes(*content), diff: *diff, blob })
+        let [origin, content, packed] = [origin, content, packed].map(|hash| Hash::from_bytes(*hash));
+        Some(Recorded { origin, content, packed, diff: *diff, blob: rest.try_into().ok()? })
     }
 }
 
@@ -70,6 +74,7 @@ mod tests {
         let piece = |number: u8| Recorded {
             origin: blake3::hash(&[number]),
             content: blake3::hash(&[number, 1]),
+            packed: blake3::hash(&[number, 2]),
             diff: [number; _],
             blob: [!number; _],
         };

@@ -76,12 +76,18 @@ impl<'c> Session<'c> {
     }
 
     /// The packed form of a piece of this content.
-    pub(crate) fn frame(&self, content: &Hash, buffer: &mut [u8]) -> Option<usize> {
+    pub(crate) fn frame(&self, content: &Hash, buffer: &mut [u8]) -> Option<(usize, Hash)> {
         self.cache.frames.read_into(&self.frame_key(content), buffer)
     }
 
-    pub(crate) fn store_frame(&self, content: &Hash, packed: &[u8]) {
-        self.cache.frames.store(&self.frame_key(content), &[packed]);
+    /// Stores the packed form of a piece, and answers its checksum.
+    pub(crate) fn store_frame(&self, content: &Hash, packed: &[u8]) -> Hash {
+        self.cache.frames.store(&self.frame_key(content), &[packed])
+    }
+
+    /// Forgets a layer of which something turned out not to be as it is recorded.
+    pub(crate) fn forget(&self) {
+        self.cache.records.remove(&self.slot.layer);
     }
 
     fn frame_key(&self, content: &Hash) -> Hash {
@@ -101,6 +107,12 @@ impl<'c> Session<'c> {
         // All that was known before was settled then, so it is now.
         self.record.taken = self.taken;
         self.cache.records.store(&self.slot.layer, &[&self.record.to_bytes()]);
+    }
+}
+
+/// However the layer ended: frames are stored on the way.
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
         self.cache.records.sweep();
         self.cache.frames.sweep();
     }

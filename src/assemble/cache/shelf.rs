@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use blake3::Hash;
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, Stat, Timespec, Timestamps};
@@ -20,6 +20,8 @@ pub(crate) struct Shelf {
     directory: OwnedFd,
     /// How many bytes of disk space it may take.
     limit: u64,
+    /// Whether something was stored that may be too much.
+    is_fuller: AtomicBool,
 }
 
 /// The bytes of an entry's checksum, which follows what it holds.
@@ -36,12 +38,50 @@ const MAX_ENTRIES: usize = 1 << 20;
 /// What is used is marked as used so often, in seconds; the least recently used is removed first.
 const MARK_AFTER: i64 = 3_600;
 
-/// Opens a directory that nobody else may write; makes it, and those above it, where there is none.
-pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd, String> {
+/// The file by which tools that make backups know a cache (the Cache Directory Tagging Specification), and we ours.
+const TAG: &str = "CACHEDIR.TAG";
+const TAG_TEXT: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55\n# A cache of scratchpack.\n";
+
+/// Opens a directory that nobody else may write, and that is a cache or empty; makes it, and those above it, where there
+/// is none. `shelves` are the names that it may hold without its tag.
+pub(crate) fn open_directory(path: &Path, shelves: &[&str]) -> Result<OwnedFd, String> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|error| format!("it cannot be made: {error}"))?;
     let handle = rustix::fs::open(path, DIRECTORY, Mode::empty());
-    expect_ours(handle.map_err(|error| format!("it cannot be opened: {error}"))?)
+    let directory = expect_ours(handle.map_err(|error| format!("it cannot be opened: {error}"))?)?;
+    if !has_tag(&directory) {
+        expect_nothing_else(&directory, shelves)?;
+        put_tag(&directory).map_err(|error| format!("nothing can be put into it: {error}"))?;
+    }
+    Ok(directory)
+}
+
+fn has_tag(directory: &OwnedFd) -> bool {
+    let mut text = [0; TAG_TEXT.len()];
+    let tag = rustix::fs::openat(directory, TAG, OLD, Mode::empty()).map(File::from);
+    tag.is_ok_and(|tag| tag.read_exact_at(&mut text, 0).is_ok() && text == TAG_TEXT)
+}
+
+fn put_tag(directory: &OwnedFd) -> io::Result<()> {
+    match rustix::fs::openat(directory, TAG, NEW, Mode::RUSR | Mode::WUSR) {
+        Ok(tag) => File::from(tag).write_all(TAG_TEXT),
+        // Another process has made it just now.
+        Err(Errno::EXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What is in there may be somebody's, and a cache removes files.
+fn expect_nothing_else(directory: &OwnedFd, shelves: &[&str]) -> Result<(), String> {
+    for entry in Dir::read_from(directory).map_err(|error| format!("it cannot be read: {error}"))? {
+        let entry = entry.map_err(|error| format!("it cannot be read: {error}"))?;
+        let name = entry.file_name().to_bytes();
+        let is_ours = shelves.iter().chain(&[".", "..", TAG]).any(|known| known.as_bytes() == name);
+        if !is_ours {
+            return Err("it holds other things than a cache; give a new directory, or an empty one".into());
+        }
+    }
+    Ok(())
 }
 
 fn expect_ours(directory: OwnedFd) -> Result<OwnedFd, String> {
@@ -63,7 +103,7 @@ impl Shelf {
         }
         let directory = rustix::fs::openat(&cache, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty());
         let directory = directory.map_err(|error| format!("its {name} cannot be opened: {error}"))?;
-        expect_ours(directory).map(|directory| Shelf { directory, limit })
+        expect_ours(directory).map(|directory| Shelf { directory, limit, is_fuller: AtomicBool::new(false) })
     }
 
     /// What the entry holds.
@@ -75,32 +115,47 @@ impl Shelf {
         Some(bytes)
     }
 
-    /// Reads what the entry holds into the buffer, which has room for its checksum as well; answers how much that is.
-    pub(crate) fn read_into(&self, key: &Hash, buffer: &mut [u8]) -> Option<usize> {
+    /// Reads what the entry holds into the buffer, which has room for its checksum as well; answers how much that is, and
+    /// the checksum.
+    pub(crate) fn read_into(&self, key: &Hash, buffer: &mut [u8]) -> Option<(usize, Hash)> {
         let (file, size) = self.open_entry(key)?;
-        read_whole(&file, buffer.get_mut(..usize::try_from(size).ok()?)?, key)
+        let buffer = buffer.get_mut(..usize::try_from(size).ok()?)?;
+        let length = read_whole(&file, buffer, key)?;
+        Some((length, Hash::from_bytes(buffer[length..].try_into().ok()?)))
     }
 
     fn open_entry(&self, key: &Hash) -> Option<(File, u64)> {
         let file = rustix::fs::openat(&self.directory, key.to_hex().as_str(), OLD, Mode::empty()).ok()?;
         let status = rustix::fs::fstat(&file).ok()?;
+        // Somebody may have put it here while the directory was open to others.
+        if status.st_uid != rustix::process::geteuid().as_raw() {
+            return None;
+        }
         mark_as_used(&file, &status);
         let size = u64::try_from(status.st_size).ok()?;
         Some((File::from(file), size))
     }
 
-    /// Stores an entry. A cache that takes no more makes the next image slower, and this one no worse.
-    pub(crate) fn store(&self, key: &Hash, parts: &[&[u8]]) {
-        let _ = self.try_store(key, parts);
-    }
-
-    fn try_store(&self, key: &Hash, parts: &[&[u8]]) -> io::Result<()> {
-        let (mut file, name) = self.create()?;
+    /// Stores an entry, and answers its checksum. A cache that takes no more makes the next image slower, and this one no
+    /// worse.
+    pub(crate) fn store(&self, key: &Hash, parts: &[&[u8]]) -> Hash {
         let mut hasher = blake3::Hasher::new_keyed(key.as_bytes());
         for part in parts {
             hasher.update(part);
         }
         let sum = hasher.finalize();
+        let _ = self.try_store(key, parts, &sum);
+        self.is_fuller.store(true, Ordering::Relaxed);
+        sum
+    }
+
+    /// Removes an entry that turned out to be wrong.
+    pub(crate) fn remove(&self, key: &Hash) {
+        let _ = rustix::fs::unlinkat(&self.directory, key.to_hex().as_str(), AtFlags::empty());
+    }
+
+    fn try_store(&self, key: &Hash, parts: &[&[u8]], sum: &Hash) -> io::Result<()> {
+        let (mut file, name) = self.create()?;
         let mut parts = parts.iter().copied().chain([sum.as_bytes().as_slice()]);
         let written = parts.try_for_each(|part| file.write_all(part));
         let renamed = written
@@ -126,6 +181,9 @@ impl Shelf {
 
     /// Removes what was not used for the longest time, where there is too much.
     pub(crate) fn sweep(&self) {
+        if !self.is_fuller.swap(false, Ordering::Relaxed) {
+            return;
+        }
         let mut entries = self.entries().unwrap_or_default();
         let total: u64 = entries.iter().map(|entry| entry.size).sum();
         if total <= self.limit {
@@ -149,15 +207,28 @@ impl Shelf {
         let mut entries = Vec::new();
         for name in Dir::read_from(&self.directory)?.take(MAX_ENTRIES) {
             let name = name?.file_name().to_bytes().to_vec();
+            if !is_entry(&name) {
+                continue;
+            }
             let status = rustix::fs::statat(&self.directory, OsStr::from_bytes(&name), AtFlags::SYMLINK_NOFOLLOW);
             let Ok(status) = status else { continue };
             if rustix::fs::FileType::from_raw_mode(status.st_mode).is_file() {
                 let used = (status.st_mtime as i64, status.st_mtime_nsec as i64);
-                entries.push(Entry { name, size: status.st_blocks as u64 * 512, used });
+                entries.push(Entry { name, size: (status.st_blocks as u64 * 512).max(LEAST), used });
             }
         }
         Ok(entries)
     }
+}
+
+/// What the smallest entry counts, so that there are not too many to look at.
+const LEAST: u64 = 16 << 10;
+
+/// Whether an entry, or what becomes one, has such a name.
+fn is_entry(name: &[u8]) -> bool {
+    let is_key = name.len() == 2 * blake3::OUT_LEN && name.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    is_key
+        || name.strip_prefix(b"new-").is_some_and(|rest| rest.iter().all(|&byte| byte.is_ascii_digit() || byte == b'-'))
 }
 
 struct Entry {
@@ -199,7 +270,8 @@ mod tests {
     #[test]
     fn what_was_not_used_for_the_longest_time_goes_first_when_there_is_too_much() {
         let directory = tempfile::tempdir().unwrap();
-        let shelf = Shelf::open(open_directory(directory.path()).unwrap(), "frames", 64 << 10).unwrap();
+        let shelf = Shelf::open(open_directory(directory.path(), &[]).unwrap(), "frames", 16 * super::LEAST).unwrap();
+        fs::write(directory.path().join("frames/somebody's"), [0; 1 << 20]).unwrap();
         for number in 0..20 {
             shelf.store(&key(number), &[&[number as u8; 4000]]);
             let path = directory.path().join("frames").join(key(number).to_hex().as_str());
@@ -211,6 +283,7 @@ mod tests {
         shelf.sweep();
         let left: Vec<u32> = (0..20).filter(|&number| shelf.read(&key(number)).is_some()).collect();
         assert_eq!(left, [vec![0], (9..20).collect()].concat());
+        assert!(directory.path().join("frames/somebody's").exists());
         shelf.sweep();
         assert_eq!((0..20).filter(|&number| shelf.read(&key(number)).is_some()).count(), 12);
     }
@@ -218,11 +291,11 @@ mod tests {
     #[test]
     fn an_entry_is_what_was_stored_under_its_key_or_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let shelf = Shelf::open(open_directory(directory.path()).unwrap(), "frames", 1 << 20).unwrap();
+        let shelf = Shelf::open(open_directory(directory.path(), &[]).unwrap(), "frames", 1 << 20).unwrap();
         shelf.store(&key(1), &[b"first", b" entry"]);
         assert_eq!(shelf.read(&key(1)).unwrap(), b"first entry");
         let mut buffer = [0; 11 + super::SUM];
-        assert_eq!(shelf.read_into(&key(1), &mut buffer), Some(11));
+        assert_eq!(shelf.read_into(&key(1), &mut buffer).unwrap().0, 11);
         assert_eq!(shelf.read_into(&key(1), &mut buffer[1..]), None);
         let name = |number| directory.path().join("frames").join(key(number).to_hex().as_str());
         fs::copy(name(1), name(2)).unwrap();

@@ -78,9 +78,11 @@ impl Work<'_> {
         constants: &Constants,
     ) -> Result<(Vec<Told>, Met), Cause> {
         let told = told::tell(loading, constants);
-        let around = self.around(loading, build);
-        let supplies = |needs: &[Need]| around.supplies(needs, files);
-        let met = self.wanted.meet(&told, around.libc, supplies).map_err(Cause::Unmet)?;
+        let supplies = |needs: &[Need]| match needs {
+            [] => Vec::new(),
+            needs => self.around(loading, build).supplies(needs, files),
+        };
+        let met = self.wanted.meet(&told, build.map(LoaderBuild::libc), supplies).map_err(Cause::Unmet)?;
         Ok((told, met))
     }
 
