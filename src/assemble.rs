@@ -231,7 +231,7 @@ impl Image {
         let mut draft = Draft::beside(target.clone(), self.making.durability)?;
         let written = write(&mut layer, &mut draft).map_err(|error| error.at(file))?;
         let published = draft.publish(&self.making.reporter)?;
-        if let Some(standing) = self.standing(kind, &target, &written) {
+        if let Some(standing) = self.standing_image(kind, &target, &written) {
             standing.remember(&published);
         }
         Ok(written)
@@ -239,22 +239,29 @@ impl Image {
 
     /// What was written to `target` before, if that is what would be written now.
     fn find_written(&self, layer: &LayerWriter<'_>, kind: &str, target: &Path) -> Result<Option<Written>> {
-        let Some(layer) = layer.known()? else { return Ok(None) };
-        let documents = self.description.documents(&layer)?;
-        let written = Written::new(&layer, &documents, 0);
-        let size = self.standing(kind, target, &written).and_then(|standing| standing.find());
-        Ok(size.map(|size| Written { size, ..written }))
+        let Some(known) = layer.known() else { return Ok(None) };
+        let documents = self.description.documents(&known)?;
+        let written = Written::new(&known, &documents, 0);
+        match self.standing_image(kind, target, &written).and_then(|standing| standing.find()) {
+            Some(size) => layer.expect_unchanged().map(|()| Some(Written { size, ..written })),
+            None => Ok(None),
+        }
     }
 
-    /// An output, and all that tells its bytes.
-    fn standing(&self, kind: &str, target: &Path, written: &Written) -> Option<Standing<'_>> {
-        let (cache, _) = self.making.cache.as_ref()?;
+    /// An output that is one file, and all that tells its bytes.
+    fn standing_image(&self, kind: &str, target: &Path, written: &Written) -> Option<Standing<'_>> {
         let names: Vec<String> = self.names().collect();
         let created = self.description.created.to_le_bytes();
         let names = names.iter().map(String::as_bytes);
         let content: Vec<&[u8]> =
             [kind.as_bytes(), written.digest.as_bytes(), &created].into_iter().chain(names).collect();
-        Some(cache.standing(target, &content, self.making.durability))
+        self.standing(target, &content)
+    }
+
+    /// What stands at a path, where there is a cache that could know it.
+    fn standing(&self, target: &Path, content: &[&[u8]]) -> Option<Standing<'_>> {
+        let (cache, _) = self.making.cache.as_ref()?;
+        Some(cache.standing(target, content, self.making.durability))
     }
 
     /// The layer, compressed like this. Only as the caller chose it is it in the cache.

@@ -25,8 +25,8 @@ pub(crate) fn write_to_file(image: &Image, layer: &mut LayerWriter<'_>, file: &m
 /// Writes to anything. What comes first must be known first, so the layer is made twice, unless it is known from before:
 /// once to be hashed.
 pub(crate) fn write_to_stream(image: &Image, mut writer: LayerWriter<'_>, out: &mut dyn Write) -> Result<Written> {
-    let layer = match writer.known()? {
-        Some(layer) => layer,
+    let layer = match writer.known() {
+        Some(layer) => writer.expect_unchanged().map(|()| layer)?,
         None => writer.write(&mut io::sink())?,
     };
     let mut archive = Archive::new(image, out);

@@ -101,14 +101,16 @@ struct Readings {
 
 impl<'a> LayerWriter<'a> {
     /// The layer, where all of it is known already.
-    pub(crate) fn known(&self) -> Result<Option<Layer>> {
-        let Some(session) = self.session.as_ref().filter(|session| session.known() == self.pieces.len()) else {
-            return Ok(None);
-        };
+    pub(crate) fn known(&self) -> Option<Layer> {
+        let session = self.session.as_ref().filter(|session| session.known() == self.pieces.len())?;
+        let (diff, blob) = session.hashers_behind_known()?;
+        Some(Layer { diff_id: diff.finish(), blob: blob.finish() })
+    }
+
+    /// Sees that all files are as they were analyzed, for whoever does not write them.
+    pub(crate) fn expect_unchanged(&self) -> Result<()> {
         let mut reader = PieceReader::default();
-        self.pieces.iter().try_for_each(|piece| reader.expect_unchanged(piece))?;
-        let hashers = session.hashers_behind(self.pieces.len() - 1);
-        Ok(hashers.map(|(diff, blob)| Layer { diff_id: diff.finish(), blob: blob.finish() }))
+        self.pieces.iter().try_for_each(|piece| reader.expect_unchanged(piece))
     }
 
     /// The bytes of the layer's tar, which are known before a file is read.

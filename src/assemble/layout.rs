@@ -48,10 +48,10 @@ impl Layout<'_> {
     /// Writes the layer, unless it is there already.
     fn put_layer(&self) -> Result<Layer> {
         let mut writer = self.image.chosen_layer_writer();
-        if let Some(layer) = writer.known()?
+        if let Some(layer) = writer.known()
             && self.standing(&layer.blob.blob(), layer.blob.hex.as_bytes()).is_some_and(|blob| blob.find().is_some())
         {
-            return Ok(layer);
+            return writer.expect_unchanged().map(|()| layer);
         }
         let mut draft = Draft::in_directory(&self.directory.join("blobs/sha256"), self.durability)?;
         let layer = writer.write(&mut draft)?;
@@ -72,8 +72,7 @@ impl Layout<'_> {
     }
 
     fn standing(&self, name: &str, content: &[u8]) -> Option<Standing<'_>> {
-        let (cache, _) = self.image.making.cache.as_ref()?;
-        Some(cache.standing(&self.directory.join(name), &[content], self.durability))
+        self.image.standing(&self.directory.join(name), &[content])
     }
 
     fn remember(&self, name: &str, content: &[u8], file: &Published) {

@@ -15,7 +15,7 @@ use crate::error::{Cause, Result};
 use crate::root::Stamp;
 
 /// Whether an output outlives a loss of power from the moment on at which it is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Durability {
     /// The system writes it to disk when it likes.
     Fleeting,
@@ -262,15 +262,25 @@ pub(crate) fn is_temporary(name: &OsStr) -> bool {
 /// Creates something beside `target`, under a name that nothing has. A name can be taken by what another process left
 /// behind when it was killed.
 fn with_temporary_name<T>(target: &Path, create: impl Fn(&Path) -> io::Result<T>) -> Result<(T, PathBuf)> {
+    let created = under_new_name(PREFIX, SUFFIX, |name| create(&parent(target).join(name)));
+    let (created, name) = created.map_err(|error| Cause::from(error).on("create a file in", parent(target)))?;
+    Ok((created, parent(target).join(name)))
+}
+
+/// Creates something under a name between `prefix` and `suffix` that nothing has.
+pub(crate) fn under_new_name<T>(
+    prefix: &str,
+    suffix: &str,
+    create: impl Fn(&str) -> io::Result<T>,
+) -> io::Result<(T, String)> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{PREFIX}{}-{number}{SUFFIX}", std::process::id());
-        let path = parent(target).join(name);
-        match create(&path) {
-            Ok(created) => return Ok((created, path)),
+        let name = format!("{prefix}{}-{number}{suffix}", std::process::id());
+        match create(&name) {
+            Ok(created) => return Ok((created, name)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(Cause::from(error).on("create a file in", parent(target))),
+            Err(error) => return Err(error),
         }
     }
 }

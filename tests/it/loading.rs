@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use scratchpack::Compression;
 use serde_json::Value;
 
+use crate::command::{err, out};
 use crate::layers::large;
 use crate::root::Root;
 
@@ -43,14 +44,6 @@ fn build(root: &Root, arguments: &[&str]) -> Output {
         .env_remove("SOURCE_DATE_EPOCH")
         .output()
         .unwrap()
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn err(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 /// It failed, and said these.

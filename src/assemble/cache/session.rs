@@ -65,7 +65,7 @@ impl<'c> Session<'c> {
     }
 
     /// The hashers of the diff_id and the blob behind a piece.
-    pub(crate) fn hashers_behind(&self, number: usize) -> Option<(digest::Hasher, digest::Hasher)> {
+    fn hashers_behind(&self, number: usize) -> Option<(digest::Hasher, digest::Hasher)> {
         let recorded = self.recorded(number)?;
         Some((digest::Hasher::resumed(&recorded.diff)?, digest::Hasher::resumed(&recorded.blob)?))
     }

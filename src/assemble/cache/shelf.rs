@@ -8,11 +8,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use blake3::Hash;
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
+
+use super::super::publish::under_new_name;
 
 /// One kind of entries.
 #[derive(Debug)]
@@ -31,6 +33,9 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::
 const NEW: OFlags =
     OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const OLD: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+
+/// How the name of an entry begins that is not whole yet.
+const PREFIX: &str = "new-";
 
 /// Names of one shelf that are looked at.
 const MAX_ENTRIES: usize = 1 << 20;
@@ -168,15 +173,9 @@ impl Shelf {
 
     /// A file under a name that nobody has.
     fn create(&self) -> io::Result<(File, String)> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        loop {
-            let name = format!("new-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-            match rustix::fs::openat(&self.directory, &name, NEW, Mode::RUSR | Mode::WUSR) {
-                Ok(file) => return Ok((file.into(), name)),
-                Err(Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        under_new_name(PREFIX, "", |name| {
+            Ok(rustix::fs::openat(&self.directory, name, NEW, Mode::RUSR | Mode::WUSR)?.into())
+        })
     }
 
     /// Removes what was not used for the longest time, where there is too much.
@@ -228,7 +227,9 @@ const LEAST: u64 = 16 << 10;
 fn is_entry(name: &[u8]) -> bool {
     let is_key = name.len() == 2 * blake3::OUT_LEN && name.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     is_key
-        || name.strip_prefix(b"new-").is_some_and(|rest| rest.iter().all(|&byte| byte.is_ascii_digit() || byte == b'-'))
+        || name
+            .strip_prefix(PREFIX.as_bytes())
+            .is_some_and(|rest| rest.iter().all(|&byte| byte.is_ascii_digit() || byte == b'-'))
 }
 
 struct Entry {
