@@ -7,6 +7,7 @@ mod concealed;
 mod constants;
 mod dlopen_note;
 mod dynamic;
+mod hints;
 mod loadable;
 mod machine;
 mod notes;
@@ -26,16 +27,15 @@ use goblin::elf::header::{EI_OSABI, ET_CORE, ET_DYN, ET_EXEC, ET_REL};
 use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_EH_FRAME, PT_GNU_RELRO, PT_INTERP, PT_LOAD, PT_TLS};
 
 use crate::error::{Cause, Result};
-use crate::need::{Hint, Known};
 use crate::root::{Root, Walker};
 use dynamic::Dynamic;
 use reader::Reader;
 use segments::Segments;
-use statics::Statics;
 use versions::{Version, Versions};
 
 pub(crate) use constants::{Passage, constants};
 pub use dlopen_note::{DlopenNote, Priority};
+pub(crate) use hints::Hints;
 pub(crate) use machine::glibc;
 pub use machine::{ByteOrder, Class, Machine};
 pub(crate) use reader::{Buffers, ReadAt};
@@ -64,11 +64,7 @@ pub struct Elf {
     unloadable: Option<&'static str>,
     arm_variant: Option<&'static str>,
     isa_level: Option<&'static str>,
-    hints: Vec<&'static Known>,
-    has_unknown_needs: bool,
-    has_glibc_inside: bool,
     dlopen_notes: Vec<DlopenNote>,
-    concealed: Option<&'static str>,
 }
 
 /// `e_type`, as far as it can be loaded (elf(5)).
@@ -155,14 +151,6 @@ impl Elf {
         let kind = kind_of(segments.header.e_type)?;
         let interpreter = read_interpreter(&mut reader, &segments)?;
         let dynamic = Dynamic::read(&mut reader, &segments)?.unwrap_or_default();
-        let is_program = segments.header.e_type == ET_EXEC || dynamic.flags_1 & DF_1_PIE != 0;
-        let is_static = is_program && interpreter.is_none() && dynamic.dependencies.is_empty();
-        let concealed = concealed::reason(&mut reader, &segments);
-        // What is packed is not there to be read.
-        let statics = match is_static && concealed.is_none() {
-            true => statics::read(&mut reader, &segments),
-            false => Statics::default(),
-        };
         Ok(Elf {
             machine: segments.machine,
             kind,
@@ -181,11 +169,7 @@ impl Elf {
             unloadable: loadable::problem(&segments, dynamic.flags_1),
             arm_variant: arm::variant(&mut reader, &segments),
             isa_level: notes::isa_level(&mut reader, &segments),
-            hints: [dynamic.hints, statics.hints].concat(),
-            has_unknown_needs: statics.has_unknown_needs,
-            has_glibc_inside: statics.is_of_glibc,
             dlopen_notes: notes::dlopen(&mut reader, &segments),
-            concealed,
         })
     }
 
@@ -250,14 +234,14 @@ impl Elf {
     }
 
     /// The versions that it needs of other objects (`DT_VERNEED`).
-    pub fn needed_versions(&self) -> &[VersionNeed] {
-        &self.versions.needed
+    pub fn needed_versions(&self) -> impl Iterator<Item = VersionNeed<'_>> {
+        self.versions.needed()
     }
 
     /// The versions that it defines (`DT_VERDEF`); `None` where it was linked without versions, and so passes for
     /// any that is asked of it.
     pub fn defined_versions(&self) -> Option<impl Iterator<Item = &OsStr>> {
-        Some(self.versions.defined.as_ref()?.iter().map(|version| &*version.name))
+        Some(self.versions.defined()?.map(|version| version.name))
     }
 
     /// Whether it has relative relocations in their compact form, `DT_RELR` (gABI), which old loaders do not know.
@@ -293,39 +277,20 @@ impl Elf {
         &self.dlopen_notes
     }
 
-    /// The symbols among those that it imports which tell of a need; of a static program among those that it has.
-    pub(crate) fn hints(&self) -> &[&'static Known] {
-        &self.hints
-    }
-
-    /// The first of those symbols that tells one of these.
-    pub(crate) fn symbol_for(&self, wanted: &[Hint]) -> Option<&'static Known> {
-        self.hints.iter().copied().find(|symbol| wanted.contains(&symbol.hint))
-    }
-
-    /// Whether it is a static program of glibc in which nothing tells what it needs at run time.
-    pub(crate) fn has_unknown_needs(&self) -> bool {
-        self.has_unknown_needs
-    }
-
-    /// Whether it is a static program of glibc.
-    pub(crate) fn has_glibc_inside(&self) -> bool {
-        self.has_glibc_inside
-    }
-
-    /// Why what it loads cannot be seen in it, in words.
-    pub(crate) fn concealed(&self) -> Option<&'static str> {
-        self.concealed
-    }
-
     /// Whether it is a program: at a fixed address, marked as position-independent executable, or with an interpreter.
     pub fn is_executable(&self) -> bool {
         self.kind == ElfKind::Executable || self.flags_1 & DF_1_PIE != 0 || self.interpreter.is_some()
     }
 
+    /// Whether it is a program that loads nothing.
+    fn is_static_program(&self) -> bool {
+        let is_program = self.kind == ElfKind::Executable || self.flags_1 & DF_1_PIE != 0;
+        is_program && self.interpreter.is_none() && self.dependencies.is_empty()
+    }
+
     /// Whether it passes for an object that has this version (`match_symbol` in glibc).
-    pub(crate) fn provides(&self, version: &Version) -> bool {
-        self.versions.defined.as_ref().is_none_or(|defined| defined.contains(version))
+    pub(crate) fn provides(&self, version: Version<'_>) -> bool {
+        self.versions.defined().is_none_or(|mut defined| defined.any(|defined| defined == version))
     }
 
     /// Why the kernel would not get anywhere with it as a program.

@@ -12,9 +12,11 @@ mod glibc;
 mod glob;
 mod hidden;
 mod lacks;
+mod late;
 mod ld_cache;
 mod ld_conf;
 mod loader;
+mod members;
 mod merge;
 mod musl;
 mod named;
@@ -25,6 +27,7 @@ mod requirements;
 mod runs;
 mod search;
 mod setting;
+mod source;
 mod tokens;
 mod told;
 mod versions;
@@ -48,7 +51,7 @@ use wanted::Wanted;
 use work::Work;
 
 pub use closure::{Closure, Object, Request};
-pub(crate) use closure::{InSystem, LoaderFacts, Source};
+pub(crate) use closure::{InSystem, LoaderFacts};
 pub use explain::{Explanation, Link};
 pub(crate) use extra::{Extra, ExtraContent, Origin};
 pub(crate) use files::{Opened, Parsed, Spot, World};
@@ -61,6 +64,7 @@ pub(crate) use place::Item;
 pub(crate) use replay::{Answered, Replay, ReplayStart, replay};
 pub(crate) use search::FileTree;
 pub(crate) use setting::{Cpu, SYSTEM_PRELOAD, Setting, excludes};
+pub(crate) use source::Source;
 
 /// Finds the closure of a program. [`Closure::of`] is the short way.
 ///
@@ -223,12 +227,12 @@ impl Collector {
             root,
             machine,
             library_path,
-            install: install.as_deref(),
-            working_directory,
-            hwcaps: self.hwcaps.as_deref(),
-            wanted: Wanted { needs: &self.needs, is_auto: self.is_auto, image: &self.image },
+            install,
+            working_directory: working_directory.map(Path::to_owned),
+            hwcaps: self.hwcaps.clone(),
+            wanted: Wanted { needs: self.needs.clone(), is_auto: self.is_auto, image: self.image.clone() },
             least: self.dlopen,
-            libraries: &self.libraries,
+            libraries: self.libraries.clone(),
             exclude: self.exclude.iter().map(|pattern| pattern.clone().into_bytes()).collect(),
         };
         work.collect(path).map_err(|cause| match cause {

@@ -235,6 +235,12 @@ impl Root {
     /// The target of the symlink `name` in the real directory `parent`.
     pub(crate) fn read_link(&self, parent: &Path, name: &OsStr) -> Result<PathBuf, Fault> {
         self.in_directory(parent, |directory| {
+            let mut short = [0; 256];
+            let length = rustix::fs::readlinkat_raw(directory, name, &mut short)?;
+            // A longer one fills it, and is cut off.
+            if length < short.len() {
+                return Ok(PathBuf::from(OsStr::from_bytes(&short[..length])));
+            }
             let target = rustix::fs::readlinkat(directory, name, Vec::new())?;
             Ok(PathBuf::from(OsStr::from_bytes(target.as_bytes())))
         })

@@ -41,7 +41,6 @@ pub(crate) struct Dynamic {
     pub(crate) versions: Versions,
     pub(crate) has_relr: bool,
     pub(crate) flags_1: u64,
-    pub(crate) hints: Vec<&'static Known>,
 }
 
 impl Dynamic {
@@ -50,16 +49,35 @@ impl Dynamic {
         reader: &mut Reader<'_, R>,
         segments: &Segments,
     ) -> Result<Option<Dynamic>, Cause> {
-        // The last one counts, as in glibc.
-        let Some(header) = segments.headers.iter().rfind(|h| h.p_type == PT_DYNAMIC) else { return Ok(None) };
+        let Some(header) = header_of(segments) else { return Ok(None) };
         let entries = read_entries(reader, segments, header)?;
         let strings = Strings::locate(&entries, segments)?;
-        prepare_tables(&entries, segments, reader);
+        prepare_names(&entries, &strings, segments, reader);
         let dynamic = strings.resolve(&entries, reader)?;
         let versions = Versions::read(&entries, &strings, segments, reader)?;
-        let hints = symbols::imported(&entries, &strings, segments, reader);
-        Ok(Some(Dynamic { versions, hints, ..dynamic }))
+        Ok(Some(Dynamic { versions, ..dynamic }))
     }
+}
+
+/// The symbols that an object imports which tell of a need.
+pub(super) fn imported_symbols<R: ReadAt + ?Sized>(
+    reader: &mut Reader<'_, R>,
+    segments: &Segments,
+) -> Vec<&'static Known> {
+    let entries = entries_of(reader, segments);
+    let Ok(strings) = Strings::locate(&entries, segments) else { return Vec::new() };
+    prepare_tables(&entries, segments, reader);
+    symbols::imported(&entries, &strings, segments, reader)
+}
+
+/// The last one counts, as in glibc.
+fn header_of(segments: &Segments) -> Option<&ProgramHeader> {
+    segments.headers.iter().rfind(|header| header.p_type == PT_DYNAMIC)
+}
+
+/// The entries of a dynamic section; none where it is odd.
+fn entries_of<R: ReadAt + ?Sized>(reader: &mut Reader<'_, R>, segments: &Segments) -> Entries {
+    header_of(segments).and_then(|header| read_entries(reader, segments, header).ok()).unwrap_or_default()
 }
 
 fn read_entries<R: ReadAt + ?Sized>(
@@ -128,6 +146,11 @@ impl Entries {
         self.all.push(entry);
     }
 
+    /// Where the table is to which a tag leads, and its size.
+    fn place(&self, tag: u64, size: u64, segments: &Segments) -> Option<(u64, u64)> {
+        Some((segments.offset_of(self.last(tag)?, 1)?, size))
+    }
+
     /// Of a tag that may stand once the last entry counts (`elf_get_dynamic_info` in glibc).
     pub(super) fn last(&self, tag: u64) -> Option<u64> {
         match usize::try_from(tag).ok().and_then(|tag| self.last.get(tag)) {
@@ -139,28 +162,39 @@ impl Entries {
 
 /// Bytes of the tables that are read at once: those of nine libraries of ten.
 const TABLES: u64 = 32 << 10;
-/// Bytes of strings that are read at once.
-const STRINGS: u64 = 64 << 10;
+/// Bytes that are read of names.
+const NAMES: u64 = 1024;
 /// Bytes that are read of versions, whose size no entry tells. They stand last.
 const VERSIONS: u64 = 1024;
 
 /// Reads what will be asked for: linkers put hashes, symbols, their names and versions one behind the other. What is odd
 /// will be found out by whoever asks for it.
 fn prepare_tables<R: ReadAt + ?Sized>(entries: &Entries, segments: &Segments, reader: &mut Reader<'_, R>) {
-    let place = |tag, size| {
-        let address = entries.last(tag)?;
-        Some((segments.offset_of(address, 1)?, size))
-    };
-    let symbols = [place(DT_SYMTAB, 0), place(DT_GNU_HASH, 16), place(DT_HASH, 16)];
-    let strings = place(DT_STRTAB, entries.last(DT_STRSZ).unwrap_or(0));
-    let versions = [place(DT_VERNEED, VERSIONS), place(DT_VERDEF, VERSIONS)];
-    let names = span(versions.into_iter().chain([strings]));
-    match span(symbols.into_iter().chain([names])) {
-        Some((at, size)) if size <= TABLES => return reader.prepare(at, size),
-        _ => {}
-    }
-    if let Some((at, size)) = names.filter(|(_, size)| *size <= STRINGS) {
+    let symbols =
+        [(DT_SYMTAB, 0), (DT_GNU_HASH, 16), (DT_HASH, 16)].map(|(tag, size)| entries.place(tag, size, segments));
+    let names = entries.place(DT_STRTAB, entries.last(DT_STRSZ).unwrap_or(0), segments);
+    if let Some((at, size)) = span(symbols.into_iter().chain([names])).filter(|(_, size)| *size <= TABLES) {
         reader.prepare(at, size);
+    }
+}
+
+/// The same for names and versions: linkers put the names of libraries near each other, and those of versions behind them.
+fn prepare_names<R: ReadAt + ?Sized>(
+    entries: &Entries,
+    strings: &Strings,
+    segments: &Segments,
+    reader: &mut Reader<'_, R>,
+) {
+    let is_string = |tag| DependencyKind::of(tag).is_some() || matches!(tag, DT_SONAME | DT_RPATH | DT_RUNPATH);
+    let first = entries.all.iter().filter(|entry| is_string(entry.d_tag)).map(|entry| entry.d_val).min();
+    let names = first.and_then(|at| {
+        let rest = strings.size.checked_sub(at)?;
+        Some((strings.offset + at, rest.min(NAMES)))
+    });
+    let versions = [DT_VERNEED, DT_VERDEF].map(|tag| entries.place(tag, VERSIONS, segments));
+    match span(versions.into_iter().chain([names])) {
+        Some((at, size)) if size <= TABLES => reader.prepare(at, size),
+        _ => names.into_iter().for_each(|(at, size)| reader.prepare(at, size)),
     }
 }
 
@@ -188,18 +222,7 @@ impl Strings {
         Ok(Strings { offset, size })
     }
 
-    /// Linkers put the names of libraries near each other, and the versions behind them: what is read from the first of
-    /// them on holds nearly all. Where it cannot be read, whoever wants a string will say so.
-    fn start_at_first<R: ReadAt + ?Sized>(&self, entries: &Entries, reader: &mut Reader<'_, R>) {
-        let is_string = |tag| DependencyKind::of(tag).is_some() || matches!(tag, DT_SONAME | DT_RPATH | DT_RUNPATH);
-        let first = entries.all.iter().filter(|entry| is_string(entry.d_tag)).map(|entry| entry.d_val).min();
-        if let Some(at) = first.filter(|&at| at < self.size) {
-            let _ = reader.bytes(self.offset + at, 1, "string table");
-        }
-    }
-
     fn resolve<R: ReadAt + ?Sized>(&self, entries: &Entries, reader: &mut Reader<'_, R>) -> Result<Dynamic, Cause> {
-        self.start_at_first(entries, reader);
         let mut single = |tag, what| match entries.last(tag) {
             Some(at) => self.get(at, what, MAX_PATH_LIST, reader).map(Some),
             None => Ok(None),
@@ -217,7 +240,6 @@ impl Strings {
             versions: Versions::default(),
             has_relr: entries.last(DT_RELR).is_some(),
             flags_1: entries.last(DT_FLAGS_1).unwrap_or(0),
-            hints: Vec::new(),
         })
     }
 
@@ -260,8 +282,7 @@ impl Strings {
 
 /// Where the relocations, the symbols and their names are, an offset in the file and a size each; what is odd is left out.
 pub(super) fn tables<R: ReadAt + ?Sized>(reader: &mut Reader<'_, R>, segments: &Segments) -> Vec<(u64, u64)> {
-    let header = segments.headers.iter().rfind(|header| header.p_type == PT_DYNAMIC);
-    let entries = header.and_then(|header| read_entries(reader, segments, header).ok()).unwrap_or_default();
+    let entries = entries_of(reader, segments);
     let sized = [
         (DT_REL, DT_RELSZ),
         (DT_RELA, DT_RELASZ),

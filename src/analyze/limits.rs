@@ -18,6 +18,9 @@ pub const MAX_PATH_LIST: u64 = 65_536;
 /// Records of the symbol versions that one object defines and needs.
 pub const MAX_VERSIONS: usize = 8_192;
 
+/// Bytes of their names.
+pub const MAX_VERSION_NAMES: usize = 1 << 20;
+
 /// Symbols of one file whose names are looked at; what is behind them tells nothing. Chromium has some 300,000.
 pub const MAX_SYMBOLS: u64 = 1 << 20;
 

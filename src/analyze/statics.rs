@@ -16,7 +16,7 @@ use crate::need::{Hint, Known, known};
 /// What tells of the needs of a static program.
 #[derive(Default)]
 pub(super) struct Statics {
-    pub(super) hints: Vec<&'static Known>,
+    pub(super) symbols: Vec<&'static Known>,
     /// Whether nothing in it tells them.
     pub(super) has_unknown_needs: bool,
     pub(super) is_of_glibc: bool,
@@ -54,7 +54,7 @@ pub(super) fn read<R: ReadAt + ?Sized>(reader: &mut Reader<'_, R>, segments: &Se
             hints.push(text);
         }
     }
-    Statics { hints, has_unknown_needs: is_glibc && !has_symbols && texts.has(NSS), is_of_glibc: is_glibc }
+    Statics { symbols: hints, has_unknown_needs: is_glibc && !has_symbols && texts.has(NSS), is_of_glibc: is_glibc }
 }
 
 /// Whether it tells of a need in a static program.
@@ -122,13 +122,13 @@ impl Texts {
 #[cfg(test)]
 mod tests {
     use super::{Reader, Strings, function, look_up};
-    use crate::analyze::{Buffers, Elf};
+    use crate::analyze::{Buffers, Hints};
 
     const ABI_TAG: &[u8] = b"\x04\0\0\0\x10\0\0\0\x01\0\0\0GNU\0\0\0\0\0\x03\0\0\0\x02\0\0\0\0\0\0\0";
 
     /// A static program with these constants, with the mark of glibc or without, and with a table of these functions where
     /// there are any.
-    fn program(is_glibc: bool, constants: &str, functions: &[&str]) -> Elf {
+    fn program(is_glibc: bool, constants: &str, functions: &[&str]) -> Hints {
         let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
         file.extend([256u64, 64, 1024].map(u64::to_le_bytes).concat());
         file.extend([0u32, 0x0038_0040, 0x0040_0002, 0x0000_0003].map(u32::to_le_bytes).concat());
@@ -150,7 +150,7 @@ mod tests {
             file.extend([2u32, 0].map(u32::to_le_bytes).concat());
             file.extend([0u64, 0].map(u64::to_le_bytes).concat());
         }
-        Elf::parse(&[file, names, symbols].concat()).unwrap()
+        Hints::parse(&[file, names, symbols].concat())
     }
 
     /// Strings, and symbols of functions.
@@ -165,8 +165,8 @@ mod tests {
         (names, symbols)
     }
 
-    fn hints(elf: &Elf) -> Vec<&'static str> {
-        elf.hints().iter().map(|known| known.name).collect()
+    fn names(hints: &Hints) -> Vec<&'static str> {
+        hints.symbols().iter().map(|known| known.name).collect()
     }
 
     #[test]
@@ -183,26 +183,26 @@ mod tests {
     fn what_every_program_of_glibc_has_tells_nothing() {
         let all = ["__libc_start_main", "setlocale", "dlopen", "dlmopen", "pthread_cancel", "backtrace"];
         let hello = program(true, "/usr/lib/locale gconv-modules", &all);
-        assert_eq!((hints(&hello), hello.has_unknown_needs()), (vec![], false));
+        assert_eq!((names(&hello), hello.has_unknown_needs()), (vec![], false));
         let asks = program(true, "/etc/nsswitch.conf", &[&all[..], &["getpwuid", "iconv_open"]].concat());
-        assert_eq!((hints(&asks), asks.has_unknown_needs()), (vec!["getpwuid", "iconv_open"], false));
+        assert_eq!((names(&asks), asks.has_unknown_needs()), (vec!["getpwuid", "iconv_open"], false));
     }
 
     #[test]
     fn what_every_program_with_streams_has_tells_nothing() {
         let all = ["__libc_start_main", "_ZNSt8ios_base4InitC1Ev", "iconv_open", "localtime", "newlocale", "getpwuid"];
-        assert_eq!(hints(&program(true, "", &all)), ["getpwuid"]);
-        assert_eq!(hints(&program(true, "St8ios_base /usr/share/zoneinfo", &[])), [""; 0]);
+        assert_eq!(names(&program(true, "", &all)), ["getpwuid"]);
+        assert_eq!(names(&program(true, "St8ios_base /usr/share/zoneinfo", &[])), [""; 0]);
     }
 
     #[test]
     fn a_stripped_program_is_told_by_its_texts() {
         let texts = "/usr/share/zoneinfo\0/etc/gai.conf\0/etc/passwd\0/etc/services\0%.*s/%.*sXXXXXX\0";
         let glibc = program(true, texts, &[]);
-        assert_eq!(hints(&glibc), ["/etc/gai.conf", "/usr/share/zoneinfo", "%.*s/%.*sXXXXXX"]);
-        assert!(glibc.hints().iter().all(|known| known.is_text()));
-        assert!(hints(&program(false, texts, &[])).contains(&"/etc/passwd"));
-        assert!(!hints(&program(false, texts, &["__libc_start_main"])).contains(&"/etc/passwd"));
+        assert_eq!(names(&glibc), ["/etc/gai.conf", "/usr/share/zoneinfo", "%.*s/%.*sXXXXXX"]);
+        assert!(glibc.symbols().iter().all(|known| known.is_text()));
+        assert!(names(&program(false, texts, &[])).contains(&"/etc/passwd"));
+        assert!(!names(&program(false, texts, &["__libc_start_main"])).contains(&"/etc/passwd"));
     }
 
     #[test]
@@ -215,6 +215,6 @@ mod tests {
     #[test]
     fn a_program_of_musl_has_its_character_sets_and_locales_built_in() {
         let all = ["__libc_start_main", "iconv_open", "setlocale", "dlopen", "pthread_exit", "tmpfile"];
-        assert_eq!(hints(&program(false, "", &all)), ["tmpfile"]);
+        assert_eq!(names(&program(false, "", &all)), ["tmpfile"]);
     }
 }

@@ -257,8 +257,8 @@ struct FirstHashed {
 mod tests {
     use std::cell::Cell;
 
-    use crate::analyze::Elf;
     use crate::analyze::reader::Counted;
+    use crate::analyze::{Buffers, Elf, Hints};
 
     const DYNAMIC: usize = 0x200;
     const SYMBOLS: usize = 0x400;
@@ -364,7 +364,7 @@ mod tests {
         }
 
         fn hints(&self) -> Vec<&'static str> {
-            Elf::parse(&self.bytes).unwrap().hints().iter().map(|known| known.name).collect()
+            Hints::parse(&self.bytes).symbols().iter().map(|known| known.name).collect()
         }
     }
 
@@ -451,8 +451,9 @@ mod tests {
     fn symbols_among_the_first_bytes_cost_no_read_of_their_own() {
         let file = File::new(X86_64, true, true).dynamic(&[(DT_HASH, HASH as u64)]);
         let file = file.symbols(&["dlopen", "tmpfile"]).longs(HASH, &[1, 3]);
+        let elf = Elf::parse(&file.bytes).unwrap();
         let counted = Counted(file.bytes, Cell::new(0));
-        let elf = Elf::read_from(&counted, SIZE as u64).unwrap();
-        assert_eq!((elf.hints().len(), counted.1.get()), (2, 1));
+        let hints = Hints::read(&elf, &counted, SIZE as u64, &mut Buffers::default());
+        assert_eq!((hints.symbols().len(), counted.1.get()), (2, 1));
     }
 }

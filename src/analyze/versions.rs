@@ -2,16 +2,14 @@
 //! "Symbol Versioning"). They are found through the dynamic section, as the loader finds them.
 
 use std::ffi::OsStr;
-use std::fmt::{self, Debug, Formatter};
-use std::ops::Deref;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
 
 use goblin::elf::dynamic::{DT_VERDEF, DT_VERNEED};
 use scroll::Pread;
 
 use super::dynamic::{Entries, Strings};
-use super::limits::{MAX_NAME, MAX_VERSIONS};
+use super::limits::{MAX_NAME, MAX_VERSION_NAMES, MAX_VERSIONS};
 use super::reader::{ReadAt, Reader};
 use super::segments::Segments;
 use crate::error::Cause;
@@ -20,59 +18,29 @@ use crate::error::Cause;
 const VER_FLG_WEAK: u16 = 2;
 
 /// A version that an object defines.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Version {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version<'e> {
     pub(crate) hash: u32,
-    pub(crate) name: Name,
-}
-
-/// One of the names that a file has, which all lie in one piece of memory.
-#[derive(Clone)]
-pub(crate) struct Name {
-    all: Arc<[u8]>,
-    start: u32,
-    end: u32,
-}
-
-impl Deref for Name {
-    type Target = OsStr;
-
-    fn deref(&self) -> &OsStr {
-        OsStr::from_bytes(&self.all[self.start as usize..self.end as usize])
-    }
-}
-
-impl PartialEq for Name {
-    fn eq(&self, other: &Name) -> bool {
-        **self == **other
-    }
-}
-
-impl Eq for Name {}
-
-impl fmt::Debug for Name {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        Debug::fmt(&**self, f)
-    }
+    pub(crate) name: &'e OsStr,
 }
 
 /// A version that an object needs of another: one entry of `DT_VERNEED`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VersionNeed {
-    pub(crate) file: Name,
-    pub(crate) version: Version,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VersionNeed<'e> {
+    file: &'e OsStr,
+    pub(crate) version: Version<'e>,
     is_weak: bool,
 }
 
-impl VersionNeed {
+impl<'e> VersionNeed<'e> {
     /// The object that must define it: `libc.so.6`.
-    pub fn file(&self) -> &OsStr {
-        &self.file
+    pub fn file(&self) -> &'e OsStr {
+        self.file
     }
 
     /// The version: `GLIBC_2.34`.
-    pub fn version(&self) -> &OsStr {
-        &self.version.name
+    pub fn version(&self) -> &'e OsStr {
+        self.version.name
     }
 
     /// Whether the loader passes over it where it is not defined (`VER_FLG_WEAK`).
@@ -84,24 +52,31 @@ impl VersionNeed {
 /// What an object says of versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Versions {
-    pub(crate) needed: Vec<VersionNeed>,
+    /// All names, one behind the other.
+    names: Box<[u8]>,
+    needed: Vec<Need>,
     /// `None` where there is no `DT_VERDEF`.
-    pub(crate) defined: Option<Vec<Version>>,
+    defined: Option<Vec<Definition>>,
 }
 
-/// An entry of `DT_VERNEED` and one of its `Vernaux`, names not looked up.
-struct RawNeed {
-    file: u32,
+/// An entry of `DT_VERNEED` and one of its `Vernaux`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Need {
+    file: Name,
     hash: u32,
-    flags: u16,
-    name: u32,
+    name: Name,
+    is_weak: bool,
 }
 
 /// An entry of `DT_VERDEF`; of its names the first is the version's.
-struct RawDefinition {
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Definition {
     hash: u32,
-    name: u32,
+    name: Name,
 }
+
+/// Where a name is among all.
+type Name = Range<u32>;
 
 impl Versions {
     pub(super) fn read<R: ReadAt + ?Sized>(
@@ -110,91 +85,79 @@ impl Versions {
         segments: &Segments,
         reader: &mut Reader<'_, R>,
     ) -> Result<Versions, Cause> {
-        let mut table = Table { segments, reader, left: MAX_VERSIONS };
-        let needs = entries.last(DT_VERNEED).map(|address| table.needs(address)).transpose()?.unwrap_or_default();
-        let definitions = entries.last(DT_VERDEF).map(|address| table.definitions(address)).transpose()?;
-        let offsets = needs.iter().flat_map(|need| [need.file, need.name]);
-        let offsets = offsets.chain(definitions.iter().flatten().map(|definition| definition.name));
-        let names = Names::read(offsets, strings, reader)?;
-        let needed = needs.iter().map(|need| VersionNeed {
-            file: names.get(need.file),
-            version: Version { hash: need.hash, name: names.get(need.name) },
-            is_weak: need.flags & VER_FLG_WEAK != 0,
-        });
-        let defined = definitions.map(|definitions| {
-            definitions.iter().map(|raw| Version { hash: raw.hash, name: names.get(raw.name) }).collect()
-        });
-        Ok(Versions { needed: needed.collect(), defined })
-    }
-}
-
-/// Strings by their offsets, each read once, in the order in which they stand in the file.
-struct Names {
-    all: Arc<[u8]>,
-    /// Where each is in the file, and where it is here.
-    places: Vec<(u32, u32, u32)>,
-}
-
-impl Names {
-    fn read<R: ReadAt + ?Sized>(
-        offsets: impl Iterator<Item = u32>,
-        strings: &Strings,
-        reader: &mut Reader<'_, R>,
-    ) -> Result<Names, Cause> {
-        let mut offsets: Vec<u32> = offsets.collect();
-        offsets.sort_unstable();
-        offsets.dedup();
-        let mut all = Vec::with_capacity(offsets.len() * 16);
-        let mut places = Vec::with_capacity(offsets.len());
-        for at in offsets {
-            // At most MAX_VERSIONS names of MAX_NAME bytes are far below what fits.
-            let start = all.len() as u32;
-            all.extend_from_slice(strings.bytes(u64::from(at), "a version", MAX_NAME, reader)?);
-            places.push((at, start, all.len() as u32));
-        }
-        Ok(Names { all: all.into(), places })
+        let mut table = Table { segments, strings, reader, names: Vec::new(), left: MAX_VERSIONS };
+        let needed = entries.last(DT_VERNEED).map(|address| table.needs(address)).transpose()?.unwrap_or_default();
+        let defined = entries.last(DT_VERDEF).map(|address| table.definitions(address)).transpose()?;
+        Ok(Versions { names: table.names.into(), needed, defined })
     }
 
-    fn get(&self, at: u32) -> Name {
-        let place = self.places.binary_search_by_key(&at, |(at, ..)| *at);
-        let (_, start, end) = place.map_or((at, 0, 0), |found| self.places[found]);
-        Name { all: self.all.clone(), start, end }
+    pub(super) fn needed(&self) -> impl Iterator<Item = VersionNeed<'_>> {
+        self.needed.iter().map(|need| VersionNeed {
+            file: self.name(&need.file),
+            version: Version { hash: need.hash, name: self.name(&need.name) },
+            is_weak: need.is_weak,
+        })
+    }
+
+    pub(super) fn defined(&self) -> Option<impl Iterator<Item = Version<'_>>> {
+        let version = |defined: &Definition| Version { hash: defined.hash, name: self.name(&defined.name) };
+        Some(self.defined.as_ref()?.iter().map(version))
+    }
+
+    fn name(&self, name: &Name) -> &OsStr {
+        OsStr::from_bytes(&self.names[name.start as usize..name.end as usize])
     }
 }
 
 /// Walks the tables, each record of which says how far behind it the next one is.
 struct Table<'r, 'a, R: ?Sized> {
     segments: &'r Segments,
+    strings: &'r Strings,
     reader: &'r mut Reader<'a, R>,
+    names: Vec<u8>,
     /// Records that are still believed.
     left: usize,
 }
 
 impl<R: ReadAt + ?Sized> Table<'_, '_, R> {
-    fn needs(&mut self, address: u64) -> Result<Vec<RawNeed>, Cause> {
+    fn needs(&mut self, address: u64) -> Result<Vec<Need>, Cause> {
         let mut needs = Vec::new();
         self.each::<16>(address, 12, |table, at, record| {
             expect_version(table.half(record, 0), "DT_VERNEED")?;
-            let (file, first) = (table.word(record, 4), table.word(record, 8));
+            let (file, first) = (table.name(table.word(record, 4))?, table.word(record, 8));
             table.each::<16>(behind(at, first)?, 12, |table, _, aux| {
-                let (hash, flags, name) = (table.word(aux, 0), table.half(aux, 4), table.word(aux, 8));
-                needs.push(RawNeed { file, hash, flags, name });
+                let (hash, name) = (table.word(aux, 0), table.name(table.word(aux, 8))?);
+                let is_weak = table.half(aux, 4) & VER_FLG_WEAK != 0;
+                needs.push(Need { file: file.clone(), hash, name, is_weak });
                 Ok(())
             })
         })?;
         Ok(needs)
     }
 
-    fn definitions(&mut self, address: u64) -> Result<Vec<RawDefinition>, Cause> {
+    fn definitions(&mut self, address: u64) -> Result<Vec<Definition>, Cause> {
         let mut definitions = Vec::new();
         self.each::<20>(address, 16, |table, at, record| {
             expect_version(table.half(record, 0), "DT_VERDEF")?;
             let (hash, first) = (table.word(record, 8), table.word(record, 12));
             let name = table.record::<8>(behind(at, first)?)?;
-            definitions.push(RawDefinition { hash, name: table.word(&name, 0) });
+            let name = table.name(table.word(&name, 0))?;
+            definitions.push(Definition { hash, name });
             Ok(())
         })?;
         Ok(definitions)
+    }
+
+    /// Puts a string to the names.
+    fn name(&mut self, at: u32) -> Result<Name, Cause> {
+        let start = self.names.len();
+        self.names.extend_from_slice(self.strings.bytes(u64::from(at), "a version", MAX_NAME, self.reader)?);
+        match u32::try_from(self.names.len()) {
+            Ok(end) if self.names.len() <= MAX_VERSION_NAMES => Ok(start as u32..end),
+            _ => Err(Cause::malformed(format!(
+                "the names of its symbol versions take more than {MAX_VERSION_NAMES} bytes, which is the limit"
+            ))),
+        }
     }
 
     /// Visits records of `N` bytes that have the distance to the next at `next`, until one has none.

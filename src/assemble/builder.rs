@@ -511,7 +511,7 @@ const MOST_THREADS: NonZeroUsize = NonZeroUsize::new(16).expect("it is not zero"
 
 /// The needs of a program that are met and have one list in an image, whoever has them.
 fn listed_needs(closure: &Closure) -> impl Iterator<Item = &Need> {
-    closure.met().iter().filter(|need| matches!(need, Need::Gconv | Need::Charset(_) | Need::Locale(_)))
+    closure.met().filter(|need| matches!(need, Need::Gconv | Need::Charset(_) | Need::Locale(_)))
 }
 
 /// What the most demanding object needs. The names `v5` to `v8` sort as the versions do.

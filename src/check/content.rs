@@ -111,7 +111,7 @@ impl Contents {
 
     /// A file whose bytes cannot be had.
     pub(super) fn unknown(&mut self, mode: u32, why: Cause) -> FileNode<'static> {
-        let parsed = Parsed { stamp: self.stamp(), machine: None, elf: Err(why) };
+        let parsed = Parsed::nothing(self.stamp(), why);
         FileNode::new(mode, Rc::new(parsed))
     }
 
@@ -179,8 +179,7 @@ fn can_be_loader(elf: &Elf) -> bool {
 fn said_by(elf: &Elf) -> u64 {
     let dependencies = elf.dependencies().iter().map(|dependency| dependency.name());
     let lists = [elf.interpreter(), elf.soname(), elf.rpath(), elf.runpath()].into_iter().flatten();
-    let versions =
-        elf.needed_versions().iter().map(VersionNeed::version).chain(elf.defined_versions().into_iter().flatten());
+    let versions = elf.needed_versions().map(|need| need.version()).chain(elf.defined_versions().into_iter().flatten());
     let names = dependencies.chain(lists).chain(elf.audit()).chain(versions);
     names.map(|name| (name.len() + size_of::<VersionNeed>()) as u64).sum()
 }

@@ -167,8 +167,8 @@ fn lists(closures: &[Closure]) -> HashSet<&OsStr> {
 /// is written.
 fn read(source: &Source, is_list: bool) -> Option<(Parsed, Option<Vec<u8>>)> {
     if !source.is_elf && !is_list {
-        let elf = Err(Cause::NotElf("it is not an ELF file".into()));
-        return Some((Parsed { stamp: source.stamp, machine: None, elf }, None));
+        let why = Cause::NotElf("it is not an ELF file".into());
+        return Some((Parsed::nothing(source.stamp, why), None));
     }
     let input = source.root.open(&source.real).ok().filter(|input| input.stamp == source.stamp)?;
     let parsed = Parsed::read(&input.file, input.stamp.size, input.stamp);

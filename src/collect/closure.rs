@@ -3,20 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::Collector;
 use super::extra::Extra;
 use super::files::{Opened, Spot, World};
+use super::late::{Late, Needs};
 use super::loader::{Libc, LoaderBuild};
 use super::place::{Item, Layout};
 use super::process::{Asked, Loaded, Loading, Requested};
 use super::setting::{ByItself, Cpu, Library, Setting};
+use super::source::{LazyHints, Source};
 use crate::analyze::{DependencyKind, Elf};
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::need::{Excluded, Need, Requirement};
-use crate::root::{Root, Stamp};
+use crate::root::Root;
 use crate::trace::{Attempt, Missing, Rule};
 
 /// A program, and all objects that its dynamic loader would load for it.
@@ -26,15 +28,14 @@ pub struct Closure {
     /// The interpreter first, then load order.
     objects: Vec<Object>,
     missing: Vec<Missing>,
-    findings: Vec<Finding>,
+    search_findings: Vec<Finding>,
     is_foreign: bool,
     has_capabilities: bool,
     items: Vec<Item>,
     loader: Option<LoaderFacts>,
-    requirements: Vec<Requirement>,
     excluded: Vec<Excluded>,
-    met: Vec<Need>,
-    extras: Vec<Extra>,
+    late: Late,
+    needs: OnceLock<Needs>,
 }
 
 /// One object of a closure: the program, its interpreter, or a library.
@@ -47,6 +48,7 @@ pub struct Object {
     needed_by: Vec<Arc<Path>>,
     found_by: Rule,
     elf: Arc<Elf>,
+    hints: Arc<LazyHints>,
     requests: Vec<Request>,
 }
 
@@ -67,16 +69,6 @@ enum Answer {
     Kernel,
     Excluded,
     Missing,
-}
-
-/// A file of this machine in the state in which it was analyzed.
-#[derive(Clone, Debug)]
-pub(crate) struct Source {
-    pub(crate) root: Arc<Root>,
-    /// In the root, all symlinks resolved.
-    pub(crate) real: PathBuf,
-    pub(crate) stamp: Stamp,
-    pub(crate) is_elf: bool,
 }
 
 /// What the image's loader is built to do, and what it will be asked for.
@@ -112,11 +104,7 @@ pub(super) struct Parts {
     pub(super) has_capabilities: bool,
     pub(super) build: Option<LoaderBuild>,
     pub(super) cpus: Vec<Cpu>,
-    /// What its loader ran under.
-    pub(super) setting: Setting,
-    pub(super) requirements: Vec<Requirement>,
-    pub(super) met: Vec<Need>,
-    pub(super) extras: Vec<Extra>,
+    pub(super) late: Late,
     /// The roots behind [`World::Root`] and [`World::Machine`].
     pub(super) root_of: [Arc<Root>; 2],
 }
@@ -161,14 +149,29 @@ impl Closure {
         &self.missing
     }
 
-    /// What the caller should know.
+    /// What the caller should know: of the search for its objects, and of what they need while they run.
+    ///
+    /// The first call of this or of [`Closure::requirements`] reads what tells of needs: symbols and constants. A file that
+    /// has changed by then is a finding.
     pub fn findings(&self) -> &[Finding] {
-        &self.findings
+        &self.needs().findings
     }
 
-    /// What the program was found to need beside libraries, whether or not the image has it.
+    /// Those of the findings that are of the search for its objects, for which nothing more is read.
+    pub fn search_findings(&self) -> &[Finding] {
+        &self.search_findings
+    }
+
+    /// What the program was found to need beside libraries, whether or not the image has it. See [`Closure::findings`].
     pub fn requirements(&self) -> &[Requirement] {
-        &self.requirements
+        &self.needs().requirements
+    }
+
+    fn needs(&self) -> &Needs {
+        self.needs.get_or_init(|| {
+            let Needs { requirements, findings } = self.late.needs(self);
+            Needs { requirements, findings: [self.search_findings.as_slice(), &findings].concat() }
+        })
     }
 
     /// What was left out because the caller excluded it.
@@ -177,13 +180,13 @@ impl Closure {
     }
 
     /// The needs that the image meets, part by part.
-    pub(crate) fn met(&self) -> &[Need] {
-        &self.met
+    pub(crate) fn met(&self) -> impl Iterator<Item = &Need> {
+        self.late.met.supplies.iter().map(|(need, _)| need)
     }
 
     /// What must stand in the image to meet its needs.
-    pub(crate) fn extras(&self) -> &[Extra] {
-        &self.extras
+    pub(crate) fn extras(&self) -> impl Iterator<Item = &Extra> {
+        self.late.met.supplies.iter().flat_map(|(_, supply)| &supply.extras)
     }
 
     /// The program or library at `path` in the image, as its loader opens it.
@@ -289,6 +292,11 @@ impl Object {
     pub(crate) fn shared_elf(&self) -> &Arc<Elf> {
         &self.elf
     }
+
+    /// What tells of its needs.
+    pub(crate) fn hints(&self) -> &Arc<LazyHints> {
+        &self.hints
+    }
 }
 
 impl Request {
@@ -336,23 +344,17 @@ impl Request {
     }
 }
 
-impl Source {
-    pub(crate) fn on_machine(&self) -> PathBuf {
-        self.root.on_machine(&self.real)
-    }
-}
-
 /// Makes the public closure of what the loader's rules gave.
 pub(super) fn assemble(parts: Parts) -> Closure {
     let numbers = numbers(&parts.loading);
-    let Parts { loading, layout, missing, findings, is_foreign, has_capabilities, build, cpus, setting, .. } = parts;
-    let (root_of, requirements, met, extras) = (parts.root_of, parts.requirements, parts.met, parts.extras);
+    let Parts { loading, layout, missing, findings, is_foreign, has_capabilities, build, cpus, late, root_of } = parts;
+    let setting = &late.setting;
     let found_in_system = found_in_system(&loading, &layout.paths);
     let loader = build.map(|build| LoaderFacts {
         build,
         found_in_system,
         cpus,
-        by_itself: by_itself_in_image(&setting, &loading),
+        by_itself: by_itself_in_image(setting, &loading),
         exclude: setting.exclude.clone(),
     });
     let hidden = hidden(&loading);
@@ -389,6 +391,7 @@ pub(super) fn assemble(parts: Parts) -> Closure {
                 needed_by,
                 found_by: hidden.get(&index).copied().unwrap_or(loaded.rule),
                 elf: loaded.elf,
+                hints: parsed.hints.clone(),
             },
         ));
     }
@@ -402,15 +405,14 @@ pub(super) fn assemble(parts: Parts) -> Closure {
         program: objects.remove(0),
         objects,
         missing,
-        findings,
+        search_findings: findings,
         is_foreign,
         has_capabilities,
         items: layout.items.into_iter().map(numbered).collect(),
         loader,
-        requirements,
         excluded,
-        met,
-        extras,
+        late,
+        needs: OnceLock::new(),
     }
 }
 
@@ -482,7 +484,7 @@ fn by_itself_in_image(setting: &Setting, loading: &Loading) -> Arc<ByItself> {
     let libraries =
         setting.by_itself.libraries.iter().map(|library| Library { place: None, ..library.clone() }).collect();
     let without = loading.unloaded.iter().map(|unloaded| (unloaded.by, unloaded.asked)).collect();
-    Arc::new(ByItself { least: setting.by_itself.least, libraries, candidates: Vec::new(), without })
+    Arc::new(ByItself { least: setting.by_itself.least, libraries, without })
 }
 
 fn requests(loading: &Loading) -> impl Iterator<Item = &Requested> {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::files::Spot;
 use super::loader::GlibcBuild;
@@ -46,7 +46,7 @@ pub(crate) struct Name {
 /// A search path, its tokens replaced.
 #[derive(Clone)]
 pub(crate) struct PathList {
-    pub(crate) places: Rc<[Place]>,
+    pub(crate) places: Arc<[Place]>,
     /// Its elements that mean a working directory that is not known.
     pub(crate) relative: Vec<OsString>,
     pub(crate) uses_platform: bool,
@@ -57,6 +57,12 @@ pub(crate) const RELATIVE_NAME: &str = "a path relative to the working directory
                                         image a working directory, or link with a plain name or an absolute path";
 
 impl Name {
+    /// One that stands for itself.
+    fn plain(name: &OsStr) -> Name {
+        let text = name.to_owned();
+        Name { text, after_origin: None, absolute: None, has_value: true, is_forbidden: false, uses_platform: false }
+    }
+
     pub(crate) fn has_slash(&self) -> bool {
         self.text.as_bytes().contains(&b'/')
     }
@@ -92,6 +98,11 @@ impl Name {
 impl Expander<'_> {
     /// A name in a dynamic section.
     pub(crate) fn name(&self, owner: Owner<'_>, name: &OsStr) -> Name {
+        let is_plain = memchr::memchr2(b'$', b'/', name.as_bytes()).is_none();
+        if is_plain { Name::plain(name) } else { self.expanded_name(owner, name) }
+    }
+
+    fn expanded_name(&self, owner: Owner<'_>, name: &OsStr) -> Name {
         let pieces = tokens::split(name.as_bytes());
         let uses_platform = pieces.contains(&Piece::Platform);
         let has_tokens = pieces.iter().any(|piece| !matches!(piece, Piece::Text(_)));

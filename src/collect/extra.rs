@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::closure::Source;
+use super::source::Source;
 use crate::need::Need;
 
 /// One path of an image, and what stands there.

@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::search::FileTree;
-use crate::analyze::{self, Buffers, Elf, Machine, ReadAt};
+use super::source::{LazyHints, Source};
+use crate::analyze::{self, Buffers, Elf, Hints, Machine, ReadAt};
 use crate::error::Cause;
 use crate::root::{Fault, FileId, Input, Root, Stamp, Walk, Walker};
 
@@ -43,27 +44,44 @@ pub(crate) struct Parsed {
     /// What its header names, also where the rest is damaged.
     pub(crate) machine: Option<Machine>,
     pub(crate) elf: Result<Arc<Elf>, Cause>,
+    pub(crate) hints: Arc<LazyHints>,
 }
 
 /// The two trees, each file of which is analyzed once.
 pub(crate) struct Files<'r> {
-    root: Walker<'r>,
-    machine: Walker<'r>,
+    root: Tree<'r>,
+    machine: Tree<'r>,
     parsed: RefCell<HashMap<FileId, Rc<Parsed>>>,
     buffers: RefCell<Buffers>,
 }
 
+/// One of the two trees.
+struct Tree<'r> {
+    root: &'r Arc<Root>,
+    walker: Walker<'r>,
+}
+
+impl<'r> Tree<'r> {
+    fn new(root: &'r Arc<Root>) -> Self {
+        Tree { root, walker: Walker::new(root) }
+    }
+}
+
 impl<'r> Files<'r> {
-    pub(crate) fn new(root: &'r Root, machine: &'r Root) -> Self {
+    pub(crate) fn new(root: &'r Arc<Root>, machine: &'r Arc<Root>) -> Self {
         Files {
-            root: Walker::new(root),
-            machine: Walker::new(machine),
+            root: Tree::new(root),
+            machine: Tree::new(machine),
             parsed: RefCell::default(),
             buffers: RefCell::default(),
         }
     }
 
     pub(crate) fn walker(&self, world: World) -> &Walker<'r> {
+        &self.tree(world).walker
+    }
+
+    fn tree(&self, world: World) -> &Tree<'r> {
         match world {
             World::Root => &self.root,
             World::Machine => &self.machine,
@@ -77,8 +95,9 @@ impl<'r> Files<'r> {
 
     /// The same, with the file to be read further.
     pub(crate) fn open_to_read(&self, spot: &Spot) -> Result<(Opened, Input), Fault> {
-        let (walk, input) = self.walker(spot.world).open(&spot.path)?;
-        Ok((Opened { walk, parsed: self.parse(&input) }, input))
+        let tree = self.tree(spot.world);
+        let (walk, input) = tree.walker.open(&spot.path)?;
+        Ok((Opened { parsed: self.parse(tree, &walk, &input), walk }, input))
     }
 
     /// The regular file at `spot`, to be read.
@@ -88,19 +107,25 @@ impl<'r> Files<'r> {
 
     /// All bytes of the regular file at `path` in the root, if it has no more than `limit`.
     pub(crate) fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, Fault> {
-        let (_, input) = self.root.open(path)?;
+        let (_, input) = self.root.walker.open(path)?;
         read_range(&input.file, 0, input.stamp.size.min(limit)).map_err(|error| Fault::System(errno(&error)))
     }
 
     /// The names in the directory at `path` in the root, in the order of their bytes.
     pub(crate) fn names(&self, path: &Path) -> Result<Vec<OsString>, Fault> {
-        self.root.names(path)
+        self.root.walker.names(path)
     }
 
-    fn parse(&self, input: &Input) -> Rc<Parsed> {
+    fn parse(&self, tree: &Tree<'_>, walk: &Walk, input: &Input) -> Rc<Parsed> {
         let mut parsed = self.parsed.borrow_mut();
-        let read = || Parsed::read_into(&input.file, input.stamp.size, input.stamp, &mut self.buffers.borrow_mut());
-        parsed.entry(input.stamp.id).or_insert_with(|| Rc::new(read())).clone()
+        let read = || {
+            let stamp = input.stamp;
+            let parsed = Parsed::without_hints(&input.file, stamp.size, stamp, &mut self.buffers.borrow_mut());
+            let source = || Source { root: tree.root.clone(), real: walk.real.clone(), stamp, is_elf: true };
+            let hints = parsed.elf.as_ref().map(|elf| Arc::new(LazyHints::unread(elf.clone(), source())));
+            Rc::new(Parsed { hints: hints.unwrap_or_default(), ..parsed })
+        };
+        parsed.entry(input.stamp.id).or_insert_with(read).clone()
     }
 }
 
@@ -117,16 +142,24 @@ impl FileTree for Files<'_> {
 impl Parsed {
     /// What `source`, of `size` bytes, says.
     pub(crate) fn read<R: ReadAt + ?Sized>(source: &R, size: u64, stamp: Stamp) -> Self {
-        Parsed::read_into(source, size, stamp, &mut Buffers::default())
+        let mut buffers = Buffers::default();
+        let parsed = Parsed::without_hints(source, size, stamp, &mut buffers);
+        let hints = parsed.elf.as_ref().map_or(Hints::NONE, |elf| Hints::read(elf, source, size, &mut buffers));
+        Parsed { hints: Arc::new(LazyHints::read(hints)), ..parsed }
     }
 
-    fn read_into<R: ReadAt + ?Sized>(source: &R, size: u64, stamp: Stamp, buffers: &mut Buffers) -> Self {
+    /// Of a file that is none of ours, or cannot be read.
+    pub(crate) fn nothing(stamp: Stamp, why: Cause) -> Self {
+        Parsed { stamp, machine: None, elf: Err(why), hints: Arc::default() }
+    }
+
+    fn without_hints<R: ReadAt + ?Sized>(source: &R, size: u64, stamp: Stamp, buffers: &mut Buffers) -> Self {
         let elf = Elf::read_into(source, size, buffers).map(Arc::new);
         let machine = match &elf {
             Ok(elf) => Some(elf.machine()),
             Err(_) => analyze::machine_of_file(source, size),
         };
-        Parsed { stamp, machine, elf }
+        Parsed { stamp, machine, elf, hints: Arc::default() }
     }
 }
 

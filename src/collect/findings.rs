@@ -1,14 +1,15 @@
 //! What is to be said of a closure that is complete all the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::cache::UnbuiltCache;
 use super::loader::LoaderBuild;
 use super::place::Layout;
-use super::process::{Ignored, Loaded, Loading, PROGRAM};
+use super::process::{Asked, Ignored, Loaded, Loading, PROGRAM};
 use super::search::Anchor;
 use super::setting::Cpu;
+use crate::analyze::Priority;
 use crate::finding::Finding;
 use crate::text::printable;
 use crate::trace::Rule;
@@ -22,7 +23,7 @@ pub(super) fn is_of_system(path: &Path) -> bool {
     SYSTEM_DIRECTORIES.iter().any(|directory| path.starts_with(directory))
 }
 
-pub(super) fn of(loading: &Loading, layout: &Layout, build: Option<&LoaderBuild>) -> Vec<Finding> {
+pub(super) fn of(loading: &Loading, layout: &Layout, build: Option<&LoaderBuild>, least: Priority) -> Vec<Finding> {
     let builtin = build.map(LoaderBuild::directories).unwrap_or_default();
     let build_paths = loading.objects.iter().skip(1).filter_map(|object| build_path(object, builtin));
     let relative = loading.relative.iter().map(|relative| {
@@ -40,7 +41,8 @@ pub(super) fn of(loading: &Loading, layout: &Layout, build: Option<&LoaderBuild>
     let variants = loading.objects.iter().enumerate().filter_map(|(index, object)| variant(object, index, layout));
     let program = layout.paths[PROGRAM].as_path();
     let ignored = loading.ignored.iter().map(|ignored| ignored_object(ignored, program));
-    build_paths.chain(relative).chain(variants).chain(ignored).collect()
+    let notes = notes_below(loading, layout, least);
+    build_paths.chain(relative).chain(variants).chain(ignored).chain(unloaded(loading, layout)).chain(notes).collect()
 }
 
 /// A preloaded or auditing object that the loader goes without.
@@ -58,6 +60,58 @@ pub(super) fn ignored_object(ignored: &Ignored, program: &Path) -> Finding {
         ),
         format_args!("{}: {name}", ignored.asked_by),
     )
+}
+
+/// What could not be loaded of that which is loaded while it runs.
+fn unloaded(loading: &Loading, layout: &Layout) -> impl Iterator<Item = Finding> {
+    let files = if loading.unloaded.is_empty() { HashMap::new() } else { loading.files() };
+    loading.unloaded.iter().filter_map(move |unloaded| {
+        let path = printable(&layout.paths[*files.get(&unloaded.by)?]).to_string();
+        let name = printable(&unloaded.name).to_string();
+        let what = if unloaded.is_incomplete { "not all that it needs was found" } else { "it was not found" };
+        Some(match unloaded.asked {
+            Asked::Symbol(0) => Finding::warning(
+                "libgcc",
+                format!(
+                    "{path} ends threads or looks at its own stack, for which the C library loads {name}, and {what}: \
+                     it will abort there. Install the library (of GCC), or give its directory as library path"
+                ),
+                &path,
+            ),
+            Asked::Symbol(_) => Finding::warning(
+                "nss-modules",
+                format!(
+                    "{path} looks up names of users, hosts or services, for which this C library loads {name}, and \
+                     {what}: it will find none. Install the C library in full"
+                ),
+                &path,
+            ),
+            Asked::Note(_) => Finding::note(
+                "dlopen",
+                format!("a library that {path} would load, if it were there ({name}: {what} on this machine)"),
+                format_args!(".note.dlopen of {path}"),
+            ),
+            _ => Finding::note(
+                "dlopen",
+                format!("a library that {path} could load ({name}: {what} on this machine)"),
+                format_args!("`{name}` in {path}"),
+            ),
+        })
+    })
+}
+
+/// What notes name that is of less priority than what was asked for.
+fn notes_below(loading: &Loading, layout: &Layout, least: Priority) -> impl Iterator<Item = Finding> {
+    loading.objects.iter().zip(&layout.paths).filter_map(move |(object, path)| {
+        let below = object.elf.dlopen_notes().iter().filter(|note| note.priority() > least);
+        let names: Vec<String> = below.filter_map(|note| Some(printable(note.sonames().next()?).to_string())).collect();
+        if names.is_empty() {
+            return None;
+        }
+        let path = printable(path).to_string();
+        let message = format!("libraries that {path} can do without ({}; --dlopen suggested)", names.join(", "));
+        Some(Finding::note("dlopen", message, format_args!(".note.dlopen of {path}")))
+    })
 }
 
 /// A library that is there for some CPUs only.

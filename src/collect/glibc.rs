@@ -5,7 +5,7 @@ mod lookup;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::cache::Cache;
 use super::expand::{Expander, Name, Owner, PathList};
@@ -46,6 +46,22 @@ pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpret
     loading
 }
 
+/// The files that a program would find by these names, were it to load them.
+pub(crate) fn find<'n, T: FileTree>(
+    start: &Start<'_, T>,
+    program: Loaded,
+    interpreter: Loaded,
+    names: impl IntoIterator<Item = &'n OsStr>,
+) -> Vec<(&'n OsStr, Found)> {
+    let mut process = Process::of_program(start, program, interpreter);
+    let lists = process.lists_before_cache(PROGRAM);
+    let find = |name| match process.search(PROGRAM, &lists, name, &process.variants, &mut Vec::new()) {
+        Ended::Found(found) => Some((name, found)),
+        Ended::GoOn | Ended::Stop => None,
+    };
+    names.into_iter().filter_map(find).collect()
+}
+
 /// Namespaces of a process, the program's own left out (`DL_NNS` in glibc). For more the loader has no room.
 const NAMESPACES: usize = 15;
 
@@ -73,7 +89,7 @@ struct Process<'t, T> {
     variants: Variants,
     /// Whether this is the namespace of an auditing object.
     is_audit: bool,
-    library_path: Rc<[Place]>,
+    library_path: Arc<[Place]>,
     /// Names that an object asked for in vain.
     failed: HashSet<(usize, OsString)>,
     /// Every name that a loaded object answers to.
@@ -128,7 +144,7 @@ impl<'t, T: FileTree> Process<'t, T> {
                 plain: true,
             },
             is_audit: false,
-            library_path: Rc::default(),
+            library_path: Arc::default(),
             failed: HashSet::new(),
             names: HashMap::new(),
             files: HashMap::new(),
@@ -300,11 +316,12 @@ impl<'t, T: FileTree> Process<'t, T> {
 
     fn adopt(&mut self, loaded: Loaded) -> usize {
         let index = self.loading.objects.len();
-        let opened = (index != PROGRAM).then(|| loaded.place.spot.path.clone().into_os_string());
-        let name = (index != PROGRAM).then(|| loaded.name.clone());
-        let soname = loaded.elf.soname().map(OsStr::to_owned);
-        for name in [name, opened, soname].into_iter().flatten() {
-            self.names.entry(name).or_insert(index);
+        let own = [loaded.name.as_os_str(), loaded.place.spot.path.as_os_str()];
+        let own = own.into_iter().filter(|_| index != PROGRAM);
+        for name in own.chain(loaded.elf.soname()) {
+            if !self.names.contains_key(name) {
+                self.names.insert(name.to_owned(), index);
+            }
         }
         if index != PROGRAM {
             self.files.entry(loaded.opened.parsed.stamp.id).or_insert(index);
@@ -356,17 +373,6 @@ impl<T: FileTree> hidden::Process for Process<'_, T> {
 
     fn load_dependencies(&mut self) {
         Process::load_dependencies(self);
-    }
-
-    fn finds(&mut self, name: &OsStr) -> Option<Found> {
-        if self.names.contains_key(name) {
-            return None;
-        }
-        let lists = self.lists_before_cache(PROGRAM);
-        match self.search(PROGRAM, &lists, name, &self.variants, &mut Vec::new()) {
-            Ended::Found(found) => Some(found),
-            Ended::GoOn | Ended::Stop => None,
-        }
     }
 }
 

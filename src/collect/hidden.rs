@@ -1,12 +1,11 @@
 //! Libraries that are loaded by name while a program runs (dlopen(3)): what its files say of them, and the same search
 //! as for all others.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::process::{Asked, Loading, NotFound, PROGRAM, Requested, Unloaded};
-use super::search::Found;
+use super::process::{Asked, Loaded, Loading, NotFound, PROGRAM, Requested, Unloaded};
 use super::setting::{ByItself, Library, Setting};
 use crate::analyze::{DependencyKind, Elf, Priority};
 use crate::need::Hint;
@@ -20,8 +19,6 @@ pub(super) trait Process {
     fn dlopen(&mut self, caller: usize, library: &Library) -> Opening;
     /// Loads what those need that are there.
     fn load_dependencies(&mut self);
-    /// The file that the program would find by this name, if that is not loaded already.
-    fn finds(&mut self, name: &OsStr) -> Option<Found>;
 }
 
 /// What became of a dlopen.
@@ -65,20 +62,18 @@ pub(super) fn load<P: Process>(process: &mut P) -> Vec<Brought> {
             brought.extend(Hidden::of_caller(number, library, callers).load(process));
         }
     }
-    let mut object = 0;
+    let mut helpers = Helpers::missing(process.loading());
+    let (mut object, mut known) = (0, process.loading().objects.len());
     while object < process.loading().objects.len() {
-        for hidden in of_object(process.loading(), object, least, &by_itself) {
+        if helpers.is_none() && process.loading().objects.len() > known {
+            known = process.loading().objects.len();
+            helpers = Helpers::missing(process.loading());
+        }
+        for hidden in of_object(process.loading(), object, least, helpers.as_ref(), &by_itself) {
             brought.extend(hidden.load(process));
         }
         object += 1;
     }
-    let setting = process.setting();
-    let (excluded, candidates): (Vec<&OsString>, Vec<_>) =
-        by_itself.candidates.iter().partition(|name| setting.excludes(name));
-    let found = candidates.into_iter().filter_map(|name| Some((name.clone(), process.finds(name)?)));
-    let loadable = found.map(|(name, found)| (name, found.opened.parsed.stamp.size)).collect();
-    process.loading().loadable = loadable;
-    process.loading().excluded.extend(excluded.into_iter().map(|name| (PROGRAM, name.clone())));
     brought
 }
 
@@ -95,34 +90,55 @@ pub(super) fn give_up(loading: &mut Loading, brought: &[Brought], problems: Vec<
 /// In whose name a library is loaded that the caller says is loaded: the program's, or that of another that imports
 /// dlopen.
 fn callers(loading: &Loading) -> Vec<usize> {
-    let imports_dlopen = |elf: &Elf| elf.symbol_for(&[Hint::Dlopen]).is_some();
-    let others = (PROGRAM + 1..loading.objects.len()).filter(|&object| imports_dlopen(&loading.objects[object].elf));
+    let imports_dlopen = |object: &Loaded| object.hints().symbol_for(&[Hint::Dlopen]).is_some();
+    let others = (PROGRAM + 1..loading.objects.len()).filter(|&object| imports_dlopen(&loading.objects[object]));
     std::iter::once(PROGRAM).chain(others).collect()
 }
 
-fn of_object(loading: &Loading, object: usize, least: Priority, by_itself: &ByItself) -> Vec<Hidden> {
+fn of_object(
+    loading: &Loading,
+    object: usize,
+    least: Priority,
+    helpers: Option<&Helpers>,
+    by_itself: &ByItself,
+) -> Vec<Hidden> {
     let id = loading.objects[object].opened.parsed.stamp.id;
-    let hidden = by_symbols(loading, object).into_iter().chain(by_notes(loading, object, least));
+    let by_symbols = helpers.into_iter().flat_map(|helpers| helpers.wanted_by(loading, object));
+    let hidden = by_symbols.chain(by_notes(loading, object, least));
     hidden.filter(|hidden| !by_itself.without.contains(&(id, hidden.asked))).collect()
 }
 
 /// What glibc loads for its callers: libgcc_s to unwind stacks (`libgcc_s_init`), and up to 2.33 the modules of the name
 /// service (nsswitch.conf(5)), without which it finds neither users nor hosts.
-fn by_symbols(loading: &Loading, object: usize) -> Vec<Hidden> {
-    let elf = &loading.objects[object].elf;
-    if elf.hints().is_empty() {
-        return Vec::new();
+struct Helpers {
+    /// glibc itself.
+    libc: usize,
+    /// Those that are not there anyway, by their numbers, and what tells that an object wants one.
+    missing: Vec<(usize, &'static [Hint])>,
+}
+
+impl Helpers {
+    /// `None` where nothing is loaded so.
+    fn missing(loading: &Loading) -> Option<Helpers> {
+        let libc = loading.objects.iter().position(|object| is_glibc(&object.elf))?;
+        let is = |object: &Loaded, name: &str| object.name == name || object.elf.soname() == Some(OsStr::new(name));
+        let is_there = |name: &str| loading.objects.iter().any(|object| is(object, name));
+        let mut missing: Vec<(usize, &[Hint])> = Vec::new();
+        if !is_there(BY_SYMBOL[0]) {
+            missing.push((0, &[Hint::Unwind]));
+        }
+        if !defines(&loading.objects[libc].elf, "GLIBC_2.34") {
+            missing.push((1, &[Hint::Users, Hint::Names, Hint::Services]));
+            missing.push((2, &[Hint::Names]));
+        }
+        (!missing.is_empty()).then_some(Helpers { libc, missing })
     }
-    let Some(libc) = loading.objects.iter().position(|object| is_glibc(&object.elf)) else { return Vec::new() };
-    let has = |wanted: &[Hint]| elf.symbol_for(wanted).is_some();
-    let is_modular = !defines(&loading.objects[libc].elf, "GLIBC_2.34");
-    let is_wanted = [
-        has(&[Hint::Unwind]),
-        is_modular && has(&[Hint::Users, Hint::Names, Hint::Services]),
-        is_modular && has(&[Hint::Names]),
-    ];
-    let wanted = (0..BY_SYMBOL.len()).filter(|&number| object != libc && is_wanted[number]);
-    wanted.map(|number| Hidden::of_symbol(object, number, libc)).collect()
+
+    fn wanted_by<'s>(&'s self, loading: &'s Loading, object: usize) -> impl Iterator<Item = Hidden> + 's {
+        let missing = self.missing.iter().filter(move |_| object != self.libc);
+        let wanted = missing.filter(move |(_, hints)| loading.objects[object].hints().symbol_for(hints).is_some());
+        wanted.map(move |(number, _)| Hidden::of_symbol(object, *number, self.libc))
+    }
 }
 
 fn by_notes(loading: &Loading, object: usize, least: Priority) -> impl Iterator<Item = Hidden> {

@@ -1,17 +1,17 @@
 //! What is to be said of needs that an image does not meet: what is lacking, what tells of it, and what to do.
 
+use super::members::Member;
 use super::process::{Asked, PROGRAM};
 use super::requirements::Process;
 use super::told::{Told, counts};
-use super::wanted::{Met, Wanted};
-use crate::analyze::Priority;
 use crate::finding::{Finding, Level};
 use crate::need::{Clue, Hint, Need};
 use crate::text::printable;
 
 impl Process<'_> {
     /// What is to be said of needs that are not met.
-    pub(super) fn findings(&self, told: &[Told], met: &Met, wanted: &Wanted<'_>, least: Priority) -> Vec<Finding> {
+    pub(super) fn findings(&self, told: &[Told]) -> Vec<Finding> {
+        let (met, wanted) = (self.met, self.wanted);
         let unmet = told.iter().filter(|told| !met.meets(told) && !wanted.provides(&told.need));
         let unmet: Vec<&Told> = unmet.collect();
         // Nobody asked for C.UTF-8, where there are others.
@@ -21,13 +21,11 @@ impl Process<'_> {
             .iter()
             .filter(|(need, _)| *need != usual && !unmet.iter().any(|told| need.is_part_of(&told.need)));
         let lacking = lacking.map(|(need, why)| self.lacking(need, why));
-        let unmet = unmet.iter().map(|told| self.unmet(told, met, wanted));
-        let dlopen = self.dlopen(met, wanted.is_auto).into_iter().chain(self.dlopen_below());
-        self.concealed()
-            .into_iter()
-            .chain(self.unloaded())
+        let unmet = unmet.iter().map(|told| self.unmet(told));
+        let dlopen = self.dlopen().into_iter().chain(self.dlopen_below());
+        self.changed()
+            .chain(self.concealed())
             .chain(dlopen)
-            .chain(self.notes_below(least))
             .chain(self.shell().filter(|_| !wanted.provides_shell()))
             .chain(unmet)
             .chain(lacking)
@@ -35,9 +33,13 @@ impl Process<'_> {
     }
 
     /// A set that the program names is not among those that the caller wants.
-    fn other_than_named(&self, told: &Told, other: &Need, is_auto: bool) -> Finding {
-        let path = printable(&self.paths[PROGRAM]);
-        let remedy = if is_auto { "nor is it in the root".to_owned() } else { format!("--with {other} includes it") };
+    fn other_than_named(&self, told: &Told, other: &Need) -> Finding {
+        let path = printable(self.paths[PROGRAM]);
+        let remedy = if self.wanted.is_auto {
+            "nor is it in the root".to_owned()
+        } else {
+            format!("--with {other} includes it")
+        };
         let message = format!("{path} names {other}, which is not among those of the image; {remedy}");
         match told.level {
             Level::Warning => Finding::warning(other.code(), message, path),
@@ -47,12 +49,13 @@ impl Process<'_> {
 
     /// A need that the caller or the image's environment names, and that is not met.
     fn lacking(&self, need: &Need, why: &str) -> Finding {
-        let path = printable(&self.paths[PROGRAM]);
+        let path = printable(self.paths[PROGRAM]);
         let message = format!("the need {need} of {path} is not met: {why}");
         Finding::warning(need.code(), message, path)
     }
 
-    fn unmet(&self, told: &Told, met: &Met, wanted: &Wanted<'_>) -> Finding {
+    fn unmet(&self, told: &Told) -> Finding {
+        let met = self.met;
         let name = told.need.name();
         let (object, clue) = &told.clues[0];
         let evidence = self.evidence(*object, clue.clone());
@@ -61,7 +64,7 @@ impl Process<'_> {
             more => format!(" and {} more", more - 1),
         };
         if let Some(other) = met.other_than_named(told) {
-            return self.other_than_named(told, other, wanted.is_auto);
+            return self.other_than_named(told, other);
         }
         let words = Words::of(&told.need);
         let lacking = met.lacking.iter().find(|(need, _)| need.is_part_of(&told.need));
@@ -71,7 +74,7 @@ impl Process<'_> {
                     Some((_, why)) => format!("It cannot be included: {why}"),
                     None => format!("Include it with --with {name}, or all that is found so with --auto"),
                 };
-                let object = printable(&self.paths[*object]).to_string();
+                let object = printable(self.paths[*object]).to_string();
                 let message =
                     format!("{object} uses {}{others}, and {}. {remedy}", printable(clue.as_os_str()), words.without);
                 Finding::warning(name, message, evidence)
@@ -87,19 +90,20 @@ impl Process<'_> {
     }
 
     /// A program that loads libraries by itself, and does not say which.
-    fn dlopen(&self, met: &Met, is_auto: bool) -> Option<Finding> {
-        let program = &self.loading.objects[PROGRAM];
-        let symbol = program.elf.symbol_for(&[Hint::Dlopen])?;
-        let mut requests = program.requests.iter();
-        let named = requests.any(|request| matches!(request.asked, Asked::Caller(_)) && !met.has_module(&request.name));
+    fn dlopen(&self) -> Option<Finding> {
+        let program = &self.members.all[PROGRAM];
+        let symbol = program.hints().symbol_for(&[Hint::Dlopen])?;
+        let mut asks = program.asks.iter();
+        let named = asks.any(|ask| matches!(ask.asked, Asked::Caller(_)) && !self.met.has_module(ask.name));
         // What is not included with --auto cannot be.
-        let loadable = self.loading.loadable.iter().filter(|_| !is_auto).map(|(name, _)| printable(name).to_string());
+        let loadable =
+            self.loadable.iter().filter(|_| !self.wanted.is_auto).map(|(name, _)| printable(name).to_string());
         let loadable: Vec<String> = loadable.collect();
         let has_rest = !loadable.is_empty();
         if !program.elf.dlopen_notes().is_empty() || (named && !has_rest) {
             return None;
         }
-        let path = printable(&self.paths[PROGRAM]).to_string();
+        let path = printable(self.paths[PROGRAM]).to_string();
         let which = match loadable.as_slice() {
             [] => "nothing in it says which. Give each that it needs with --library NAME".to_owned(),
             [one] => {
@@ -116,91 +120,47 @@ impl Process<'_> {
 
     /// Libraries that load others by themselves, and do not say which.
     fn dlopen_below(&self) -> Option<Finding> {
-        let objects = self.loading.order.iter().filter(|&&object| object != PROGRAM);
-        let silent: Vec<usize> = objects.copied().filter(|&object| self.loads_silently(object)).collect();
-        let names: Vec<String> = silent.iter().map(|&object| printable(&self.paths[object]).to_string()).collect();
+        let silent = self.members.below().filter(|(object, member)| loads_silently(*object, member));
+        let silent: Vec<usize> = silent.map(|(object, _)| object).collect();
+        let names: Vec<String> = silent.iter().map(|&object| printable(self.paths[object]).to_string()).collect();
         let first = *silent.first()?;
         let message =
             format!("libraries that others load while they run (dlopen in {}; --library NAME)", names.join(", "));
         Some(Finding::note("dlopen", message, self.evidence(first, Clue::Symbol("dlopen"))))
     }
 
-    fn loads_silently(&self, object: usize) -> bool {
-        let elf = &self.loading.objects[object].elf;
-        counts(object, elf) && elf.dlopen_notes().is_empty() && elf.symbol_for(&[Hint::Dlopen]).is_some()
-    }
-
-    /// What notes name that is of less priority than what was asked for.
-    fn notes_below(&self, least: Priority) -> impl Iterator<Item = Finding> {
-        self.loading.objects.iter().zip(self.paths).filter_map(move |(object, path)| {
-            let below = object.elf.dlopen_notes().iter().filter(|note| note.priority() > least);
-            let names: Vec<String> =
-                below.filter_map(|note| Some(printable(note.sonames().next()?).to_string())).collect();
-            let path = printable(path).to_string();
-            let message = format!("libraries that {path} can do without ({}; --dlopen suggested)", names.join(", "));
-            (!names.is_empty()).then(|| Finding::note("dlopen", message, format_args!(".note.dlopen of {path}")))
-        })
-    }
-
-    /// What could not be loaded of that which is loaded while it runs.
-    fn unloaded(&self) -> impl Iterator<Item = Finding> {
-        let files = self.loading.files();
-        self.loading.unloaded.iter().filter_map(move |unloaded| {
-            let object = *files.get(&unloaded.by)?;
-            let path = printable(&self.paths[object]).to_string();
-            let name = printable(&unloaded.name).to_string();
-            let what = if unloaded.is_incomplete { "not all that it needs was found" } else { "it was not found" };
-            Some(match unloaded.asked {
-                Asked::Symbol(0) => Finding::warning(
-                    "libgcc",
-                    format!(
-                        "{path} ends threads or looks at its own stack, for which the C library loads {name}, and {what}: \
-                         it will abort there. Install the library (of GCC), or give its directory as library path"
-                    ),
-                    &path,
-                ),
-                Asked::Symbol(_) => Finding::warning(
-                    "nss-modules",
-                    format!(
-                        "{path} looks up names of users, hosts or services, for which this C library loads {name}, and \
-                         {what}: it will find none. Install the C library in full"
-                    ),
-                    &path,
-                ),
-                Asked::Note(_) => Finding::note(
-                    "dlopen",
-                    format!("a library that {path} would load, if it were there ({name}: {what} on this machine)"),
-                    format_args!(".note.dlopen of {path}"),
-                ),
-                _ => Finding::note(
-                    "dlopen",
-                    format!("a library that {path} could load ({name}: {what} on this machine)"),
-                    format_args!("`{name}` in {path}"),
-                ),
-            })
-        })
-    }
-
     /// A shell, which no image has by itself.
     fn shell(&self) -> Option<Finding> {
-        let symbol = self.loading.objects[PROGRAM].elf.symbol_for(&[Hint::Shell])?;
+        let symbol = self.members.all[PROGRAM].hints().symbol_for(&[Hint::Shell])?;
         let evidence = self.evidence(PROGRAM, Clue::Symbol(symbol.name));
         let message = format!("a shell (/bin/sh: {evidence}; pack one beside it)");
         Some(Finding::note("shell", message, &evidence))
     }
 
+    /// What was there when its libraries were found, and is not any more.
+    fn changed(&self) -> impl Iterator<Item = Finding> {
+        let changed = self.members.all.iter().zip(&self.paths).filter(|(member, _)| member.has_changed());
+        changed.map(|(_, path)| {
+            let path = printable(path).to_string();
+            let message = format!(
+                "{path} changed while it was analyzed, so nobody knows what it needs while it runs; analyze it again"
+            );
+            Finding::warning("changed", message, path)
+        })
+    }
+
     /// What cannot be known of the program.
     fn concealed(&self) -> Option<Finding> {
-        let elf = &self.loading.objects[PROGRAM].elf;
-        let path = printable(&self.paths[PROGRAM]).to_string();
-        if let Some(reason) = elf.concealed() {
+        let hints = self.members.all[PROGRAM].hints();
+        let path = printable(self.paths[PROGRAM]).to_string();
+        if let Some(reason) = hints.concealed() {
             let message = format!(
                 "what {path} needs cannot be seen in it: {reason}. Pack what is in there instead, or add what it needs \
                  with --library and --file"
             );
             return Some(Finding::warning("self-extracting", message, reason));
         }
-        elf.has_unknown_needs().then(|| {
+        hints.has_unknown_needs().then(|| {
             let message = format!(
                 "{path} is static and stripped, so nothing in it tells which files of its C library it opens (locales, \
                  character sets, users): pack it before it is stripped, or include them with --with"
@@ -208,6 +168,11 @@ impl Process<'_> {
             Finding::warning("unknown-needs", message, "no symbol table")
         })
     }
+}
+
+fn loads_silently(object: usize, member: &Member<'_>) -> bool {
+    let is_silent = counts(object, member.elf) && member.elf.dlopen_notes().is_empty();
+    is_silent && member.hints().symbol_for(&[Hint::Dlopen]).is_some()
 }
 
 /// How a need is spoken of.

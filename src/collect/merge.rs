@@ -37,7 +37,6 @@ pub(super) fn merge(into: &mut Loading, other: Loading) {
     let excluded = other.excluded.into_iter().map(|(object, name)| (numbers[object], name));
     add_new(&mut into.excluded, excluded);
     add_new(&mut into.unloaded, other.unloaded.into_iter());
-    add_new(&mut into.loadable, other.loadable.into_iter());
     into.uses_platform |= other.uses_platform;
 }
 

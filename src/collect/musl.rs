@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
@@ -97,37 +97,35 @@ pub(crate) struct Start<'t, T> {
 
 /// Loads `program` and all that it needs. The interpreter is the C library itself.
 pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpreter: Loaded) -> Loading {
-    let setting = start.setting;
-    let place = |path: &OsStr| setting.absolute(path).map(Place::fixed);
-    let environment = elements(setting.environment_path.as_bytes()).filter_map(|path| place(OsStr::from_bytes(path)));
-    let mut process = Process {
-        start,
-        machine: program.elf.machine(),
-        notes: Notes::default(),
-        library_path: setting.library_path.iter().cloned().chain(environment).collect(),
-        system: start.directories.iter().filter_map(|path| place(path.as_os_str())).collect(),
-        short_names: HashMap::new(),
-        files: HashMap::from([(interpreter.opened.parsed.stamp.id, INTERPRETER)]),
-        run_paths: HashMap::new(),
-        done: 0,
-        loading: Loading { objects: vec![program, interpreter], order: vec![PROGRAM], ..Loading::default() },
-    };
+    let mut process = Process::of_program(start, program, interpreter);
     process.run();
     hidden::load(&mut process);
     process.loading
+}
+
+/// The files that a program would find by these names, were it to load them.
+pub(crate) fn find<'n, T: FileTree>(
+    start: &Start<'_, T>,
+    program: Loaded,
+    interpreter: Loaded,
+    names: impl IntoIterator<Item = &'n OsStr>,
+) -> Vec<(&'n OsStr, Found)> {
+    let mut process = Process::of_program(start, program, interpreter);
+    let unknown = names.into_iter().filter(|name| !is_libc(name));
+    unknown.filter_map(|name| Some((name, process.find(PROGRAM, name, &mut Vec::new())?))).collect()
 }
 
 struct Process<'t, T> {
     start: &'t Start<'t, T>,
     machine: Machine,
     notes: Notes,
-    library_path: Rc<[Place]>,
-    system: Rc<[Place]>,
+    library_path: Arc<[Place]>,
+    system: Arc<[Place]>,
     /// Base names of what a search found; sonames are never read.
     short_names: HashMap<OsString, usize>,
     files: HashMap<FileId, usize>,
     /// RPATH or RUNPATH of an object, expanded.
-    run_paths: HashMap<usize, Rc<[Place]>>,
+    run_paths: HashMap<usize, Arc<[Place]>>,
     /// Objects in load order that have asked for what they need.
     done: usize,
     loading: Loading,
@@ -147,7 +145,26 @@ enum Ended {
     Stop,
 }
 
-impl<T: FileTree> Process<'_, T> {
+impl<'t, T: FileTree> Process<'t, T> {
+    fn of_program(start: &'t Start<'t, T>, program: Loaded, interpreter: Loaded) -> Self {
+        let setting = start.setting;
+        let place = |path: &OsStr| setting.absolute(path).map(Place::fixed);
+        let environment =
+            elements(setting.environment_path.as_bytes()).filter_map(|path| place(OsStr::from_bytes(path)));
+        Process {
+            start,
+            machine: program.elf.machine(),
+            notes: Notes::default(),
+            library_path: setting.library_path.iter().cloned().chain(environment).collect(),
+            system: start.directories.iter().filter_map(|path| place(path.as_os_str())).collect(),
+            short_names: HashMap::new(),
+            files: HashMap::from([(interpreter.opened.parsed.stamp.id, INTERPRETER)]),
+            run_paths: HashMap::new(),
+            done: 0,
+            loading: Loading { objects: vec![program, interpreter], order: vec![PROGRAM], ..Loading::default() },
+        }
+    }
+
     fn run(&mut self) {
         let setting = self.start.setting;
         setting.preload.iter().for_each(|name| self.preload(name));
@@ -241,7 +258,7 @@ impl<T: FileTree> Process<'_, T> {
     }
 
     /// LD_LIBRARY_PATH, then the paths of the requester and all its ancestors, then the system's.
-    fn lists(&mut self, object: usize) -> Vec<(Rule, Rc<[Place]>)> {
+    fn lists(&mut self, object: usize) -> Vec<(Rule, Arc<[Place]>)> {
         let mut lists = vec![(Rule::LibraryPath, self.library_path.clone())];
         let chain: Vec<usize> = std::iter::successors(Some(object), |&at| self.loading.objects[at].loader).collect();
         lists.extend(chain.into_iter().filter_map(|at| self.run_path(at)));
@@ -249,7 +266,7 @@ impl<T: FileTree> Process<'_, T> {
         lists
     }
 
-    fn run_path(&mut self, object: usize) -> Option<(Rule, Rc<[Place]>)> {
+    fn run_path(&mut self, object: usize) -> Option<(Rule, Arc<[Place]>)> {
         let owner = &self.loading.objects[object];
         let (rule, list) = match (owner.elf.runpath(), owner.elf.rpath()) {
             (Some(list), _) => (Rule::Runpath, list),
@@ -268,7 +285,7 @@ impl<T: FileTree> Process<'_, T> {
                 None => self.loading.relative.push(RelativeElement { owner: object, rule, element }),
             }
         }
-        let places: Rc<[Place]> = places.into();
+        let places: Arc<[Place]> = places.into();
         self.run_paths.insert(object, places.clone());
         Some((rule, places))
     }
@@ -358,10 +375,6 @@ impl<T: FileTree> hidden::Process for Process<'_, T> {
 
     fn load_dependencies(&mut self) {
         Process::load_dependencies(self);
-    }
-
-    fn finds(&mut self, name: &OsStr) -> Option<Found> {
-        if self.known(name).is_some() { None } else { self.find(PROGRAM, name, &mut Vec::new()) }
     }
 }
 

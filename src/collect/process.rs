@@ -4,12 +4,11 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use super::files::{Opened, Spot};
 use super::search::{Found, Place};
-use crate::analyze::{DependencyKind, Elf};
+use crate::analyze::{DependencyKind, Elf, Hints};
 use crate::root::FileId;
 use crate::trace::{Attempt, Missing, Rule};
 
@@ -38,8 +37,8 @@ pub(crate) struct Loaded {
     /// Other paths that were opened and turned out to be this file.
     pub(crate) aliases: Vec<Found>,
     pub(crate) requests: Vec<Requested>,
-    pub(crate) rpath: OnceCell<Rc<[Place]>>,
-    pub(crate) runpath: OnceCell<Rc<[Place]>>,
+    pub(crate) rpath: OnceCell<Arc<[Place]>>,
+    pub(crate) runpath: OnceCell<Arc<[Place]>>,
 }
 
 /// What makes an object ask for another.
@@ -146,8 +145,6 @@ pub(crate) struct Loading {
     pub(crate) excluded: Vec<(usize, OsString)>,
     /// Libraries that an object loads by itself, that it gets on without, and that cannot be loaded.
     pub(crate) unloaded: Vec<Unloaded>,
-    /// Names among the program's constants that it could load by itself, and how many bytes each file has.
-    pub(crate) loadable: Vec<(OsString, u64)>,
     /// Whether a string was used that depends on the CPU.
     pub(crate) uses_platform: bool,
 }
@@ -169,6 +166,11 @@ impl Loaded {
             rpath: OnceCell::new(),
             runpath: OnceCell::new(),
         }
+    }
+
+    /// What tells of its needs.
+    pub(crate) fn hints(&self) -> &Hints {
+        self.opened.parsed.hints.get()
     }
 
     /// A library, `$ORIGIN` of which is the directory of the path as opened.

@@ -109,12 +109,13 @@ impl Parsed {
             stamp: object.file_source().stamp,
             machine: Some(object.elf().machine()),
             elf: Ok(Arc::clone(object.shared_elf())),
+            hints: Arc::clone(object.hints()),
         }
     }
 
     /// Of a file that was made for an image, the `number`th.
     pub(crate) fn generated(number: usize) -> Self {
         let stamp = Stamp::invented(number as u64);
-        Parsed { stamp, machine: None, elf: Err(Cause::NotElf("it is not an ELF file".into())) }
+        Parsed::nothing(stamp, Cause::NotElf("it is not an ELF file".into()))
     }
 }

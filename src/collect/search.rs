@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
@@ -96,7 +96,7 @@ pub(crate) struct List {
     pub(crate) rule: Rule,
     /// Whose RPATH or RUNPATH it is.
     pub(crate) owner: Option<OsString>,
-    pub(crate) places: Rc<[Place]>,
+    pub(crate) places: Arc<[Place]>,
 }
 
 /// The subdirectories in which a name is looked up before the directory itself, or instead of it.

@@ -3,7 +3,6 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use super::glob;
@@ -16,7 +15,7 @@ use crate::root::FileId;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Setting {
     /// Directories that the caller names, in the place of `LD_LIBRARY_PATH`.
-    pub(crate) library_path: Rc<[Place]>,
+    pub(crate) library_path: Arc<[Place]>,
     /// `LD_LIBRARY_PATH` as it stands in the environment.
     pub(crate) environment_path: OsString,
     /// `LD_PRELOAD`.
@@ -40,8 +39,6 @@ pub(crate) struct ByItself {
     pub(crate) least: Option<Priority>,
     /// What the caller says that it loads.
     pub(crate) libraries: Vec<Library>,
-    /// Names that it might load, of which it is asked whether they would be found.
-    pub(crate) candidates: Vec<OsString>,
     /// What it gets on without, by the file that asks.
     pub(crate) without: Vec<(FileId, Asked)>,
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::hidden::is_glibc;
+use super::members::Members;
 use super::named::Constants;
-use super::process::{Loading, PROGRAM, Requested};
+use super::process::PROGRAM;
 use crate::analyze::Elf;
 use crate::finding::Level;
 use crate::need::{Clue, Hint, Known, Need};
@@ -98,16 +99,15 @@ pub(super) fn counts(object: usize, elf: &Elf) -> bool {
 }
 
 /// What the objects of a process tell, each need once.
-pub(super) fn tell(loading: &Loading, constants: &Constants) -> Vec<Told> {
-    let is_glibc = is_of_glibc(loading);
+pub(super) fn tell(members: &Members<'_>, constants: &Constants) -> Vec<Told> {
+    let is_glibc = is_of_glibc(members);
     let mut all: Vec<Told> = Vec::new();
-    for &object in &loading.order {
-        let elf = &loading.objects[object].elf;
-        if elf.hints().is_empty() || !counts(object, elf) {
+    for (object, member) in members.all.iter().enumerate() {
+        if !counts(object, member.elf) {
             continue;
         }
-        let distance = distance(loading, object);
-        for symbol in elf.hints() {
+        let distance = distance(members, object);
+        for symbol in member.hints().symbols() {
             let weights = WEIGHTS.iter().filter(|weight| weight.hint == symbol.hint);
             for weight in weights.filter(|weight| is_glibc || !weight.is_of_glibc) {
                 // Whoever only converts to what the locale has is fine with UTF-8.
@@ -117,7 +117,7 @@ pub(super) fn tell(loading: &Loading, constants: &Constants) -> Vec<Told> {
             }
         }
     }
-    tell_by_constants(&mut all, constants, loading.objects[PROGRAM].elf.has_glibc_inside());
+    tell_by_constants(&mut all, constants, members.all[PROGRAM].hints().has_glibc_inside());
     for told in &mut all {
         told.named = match told.need {
             Need::Gconv => constants.charsets.iter().cloned().map(Need::Charset).collect(),
@@ -155,11 +155,10 @@ fn clue(known: &Known) -> Clue {
 }
 
 /// 0 for the program, 1 for a library that it names, 2 for any other.
-fn distance(loading: &Loading, object: usize) -> usize {
-    let named = |request: &Requested| request.object == Some(object);
+fn distance(members: &Members<'_>, object: usize) -> usize {
     match object {
         PROGRAM => 0,
-        _ if loading.objects[PROGRAM].requests.iter().any(named) => 1,
+        _ if members.all[PROGRAM].asks.iter().any(|ask| ask.object == Some(object)) => 1,
         _ => 2,
     }
 }
@@ -177,6 +176,6 @@ fn note(all: &mut Vec<Told>, need: &Need, level: Level, clue: (usize, Clue)) {
 }
 
 /// Whether glibc runs the process, or is inside the program.
-fn is_of_glibc(loading: &Loading) -> bool {
-    loading.objects.iter().any(|object| is_glibc(&object.elf) || object.elf.has_glibc_inside())
+fn is_of_glibc(members: &Members<'_>) -> bool {
+    members.all.iter().any(|member| is_glibc(member.elf)) || members.all[PROGRAM].hints().has_glibc_inside()
 }

@@ -18,12 +18,12 @@ pub(super) fn problems(loading: &Loading, members: &[usize], build: &GlibcBuild)
     let mut problems = Vec::new();
     for &index in members {
         let object = &loading.objects[index];
-        let needs = object.elf.needed_versions().iter();
+        let needs = object.elf.needed_versions();
         let unmet = needs.filter_map(|need| {
             // Nearly always it is one that the object itself asked for.
             let own = object.requests.iter().find(|request| request.name == need.file()).and_then(|own| own.object);
             let all = || names.get_or_init(|| names_of(loading, members)).get(need.file()).copied();
-            unmet(loading, own.or_else(all), need)
+            unmet(loading, own.or_else(all), &need)
         });
         problems.extend(unmet.chain(relr_problem(object, build)).map(|problem| (index, problem)));
     }
@@ -47,7 +47,7 @@ fn names_of<'l>(loading: &'l Loading, members: &[usize]) -> HashMap<&'l OsStr, u
     names
 }
 
-fn unmet(loading: &Loading, provider: Option<usize>, need: &VersionNeed) -> Option<NotFound> {
+fn unmet(loading: &Loading, provider: Option<usize>, need: &VersionNeed<'_>) -> Option<NotFound> {
     let Some(provider) = provider else {
         // What was not found has no versions to look at.
         let is_missing = loading.not_found.iter().any(|missing| missing.name == need.file())
@@ -55,7 +55,7 @@ fn unmet(loading: &Loading, provider: Option<usize>, need: &VersionNeed) -> Opti
         return (!is_missing).then(|| not_found(need, "but nothing loads that file; link the program anew".to_owned()));
     };
     let provider = &loading.objects[provider];
-    if need.is_weak() || provider.elf.provides(&need.version) {
+    if need.is_weak() || provider.elf.provides(need.version) {
         return None;
     }
     let note = format!(
@@ -75,7 +75,7 @@ fn newest(provider: &Loaded) -> String {
 /// From 2.36 on the loader wants to be told (`_dl_check_map_versions`).
 fn relr_problem(object: &Loaded, build: &GlibcBuild) -> Option<NotFound> {
     let needs = object.elf.needed_versions();
-    let mut of_libc = needs.iter().filter(|need| need.file().as_encoded_bytes().starts_with(b"libc.so.")).peekable();
+    let mut of_libc = needs.filter(|need| need.file().as_encoded_bytes().starts_with(b"libc.so.")).peekable();
     let is_wrong = build.wants_relr_marker
         && object.elf.has_relr()
         && of_libc.peek().is_some()
@@ -93,7 +93,7 @@ fn relr_problem(object: &Loaded, build: &GlibcBuild) -> Option<NotFound> {
     })
 }
 
-fn not_found(need: &VersionNeed, note: String) -> NotFound {
+fn not_found(need: &VersionNeed<'_>, note: String) -> NotFound {
     NotFound {
         name: need.file().to_owned(),
         version: Some(need.version().to_owned()),

@@ -10,10 +10,11 @@ use super::told::Told;
 use crate::need::Need;
 
 /// What the caller wants met.
-pub(super) struct Wanted<'a> {
-    pub(super) needs: &'a [Need],
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) needs: Vec<Need>,
     pub(super) is_auto: bool,
-    pub(super) image: &'a ImageFacts,
+    pub(super) image: ImageFacts,
 }
 
 /// A need that is to be met.
@@ -41,7 +42,7 @@ pub(super) struct Met {
     pub(super) lacking: Vec<(Need, String)>,
 }
 
-impl Wanted<'_> {
+impl Wanted {
     /// Finds what meets the needs that the caller names, and with [`Wanted::is_auto`] those that were told of.
     pub(super) fn meet(
         &self,

@@ -9,16 +9,16 @@ use std::sync::Arc;
 use super::cache::Cache;
 use super::closure::{self, Closure};
 use super::files::{Files, Opened, Spot, World};
+use super::late::{Known, Late, Search};
 use super::loader::{GlibcBuild, Libc, LoaderBuild, LoaderText};
+use super::members::Members;
 use super::musl::PathFile;
 use super::named::Constants;
 use super::place::{self, ProgramPlace};
 use super::process::{Loaded, Loading, NotFound, PROGRAM};
-use super::requirements;
 use super::runs::Runs;
 use super::search::{Anchor, Found, Place};
 use super::setting::{ByItself, Cpu, Library, SYSTEM_PRELOAD, Setting, preloaded};
-use super::told::Told;
 use super::wanted::{Met, Wanted};
 use super::{findings, load, refusal_of};
 use crate::analyze::{Machine, Priority, glibc};
@@ -35,24 +35,26 @@ const MAX_CACHE: u64 = 64 << 20;
 const MAX_PRELOAD: u64 = 64 << 10;
 
 /// One run of a collector.
-pub(super) struct Work<'a> {
+#[derive(Debug)]
+pub(super) struct Work {
     pub(super) root: Arc<Root>,
     pub(super) machine: Arc<Root>,
     pub(super) library_path: Vec<Place>,
-    pub(super) install: Option<&'a Path>,
-    pub(super) working_directory: Option<&'a Path>,
-    pub(super) hwcaps: Option<&'a str>,
-    pub(super) wanted: Wanted<'a>,
+    pub(super) install: Option<PathBuf>,
+    pub(super) working_directory: Option<PathBuf>,
+    pub(super) hwcaps: Option<String>,
+    pub(super) wanted: Wanted,
     /// The least priority of dlopen notes that count.
     pub(super) least: Priority,
     /// Names, or paths on this machine, of libraries that the program loads by itself.
-    pub(super) libraries: &'a [PathBuf],
+    pub(super) libraries: Vec<PathBuf>,
     pub(super) exclude: Arc<[Vec<u8>]>,
 }
 
-impl Work<'_> {
-    pub(super) fn collect(&self, path: &Path) -> Result<Closure, Cause> {
-        let files = Files::new(&self.root, &self.machine);
+impl Work {
+    pub(super) fn collect(self, path: &Path) -> Result<Closure, Cause> {
+        let (root, machine) = (self.root.clone(), self.machine.clone());
+        let files = Files::new(&root, &machine);
         let absolute = std::path::absolute(path)?;
         let name = absolute.file_name().ok_or_else(|| Fault::Directory.into_cause())?.to_owned();
         let (program, input) = self.open_program(&files, absolute, &name)?;
@@ -98,7 +100,7 @@ impl Work<'_> {
         match spot.world {
             World::Root => vec![beside],
             World::Machine => {
-                let installed = self.install.map_or_else(|| PathBuf::from("/"), directory);
+                let installed = self.install.as_deref().map_or_else(|| PathBuf::from("/"), directory);
                 vec![beside, Spot { world: World::Root, path: installed }]
             }
         }
@@ -127,9 +129,9 @@ impl Work<'_> {
         let elf = found.opened.parsed.elf.as_ref().map_or_else(|_| program.elf.clone(), Arc::clone);
         let interpreter = Loaded::new(interpreter, found, elf, Vec::new());
         let gains_rights = gains_rights || program.opened.parsed.stamp.gains_rights();
-        let constants = self.constants(&program, program_file);
-        let setting = self.setting(gains_rights, self.named_libraries(files, program_file)?, &constants);
-        self.run_of(files, build, [program, interpreter], &constants, setting)
+        let setting = self.setting(gains_rights, self.named_libraries(files, program_file)?);
+        let constants = self.asks_for_needs().then(|| self.constants(&program.elf, program.hints(), program_file));
+        self.run_of(files, build, [program, interpreter], constants, setting)
     }
 
     /// Runs the loader until what it loads meets its own needs.
@@ -138,7 +140,7 @@ impl Work<'_> {
         files: &'f Files<'f>,
         build: LoaderBuild,
         [program, interpreter]: [Loaded; 2],
-        constants: &Constants,
+        constants: Option<Constants>,
         mut setting: Setting,
     ) -> Result<Run, Cause> {
         let machine = program.elf.machine();
@@ -151,19 +153,29 @@ impl Work<'_> {
             let runs = Runs::all(&setting, machine, levels, |setting| {
                 load(files, &build, cache.as_ref(), setting, program.clone(), interpreter.clone())
             });
-            let (told, met) = self.meet(files, &runs.loading, Some(&build), constants)?;
-            let more = self.libraries_of(&met, &runs.loading, &setting);
+            let known = constants.clone().map(|constants| {
+                let program = [program.clone(), interpreter.clone()];
+                let search =
+                    Search { files, build: &build, cache: cache.as_ref(), setting: &setting, cpus: &runs.cpus };
+                search.known(&Members::of_loading(&runs.loading), program, constants)
+            });
+            let met = match &known {
+                Some(known) => self.meet(files, &runs.loading, Some(&build), &known.constants)?,
+                None => Met::default(),
+            };
+            let loadable = known.iter().flat_map(|known| &known.loadable);
+            let more = self.libraries_of(&met, loadable, &setting);
             if more.is_empty() {
                 let no_cache = cache.as_ref().and_then(Cache::as_unbuilt);
                 let no_cache = no_cache.and_then(|cache| findings::no_cache(&runs.loading, cache));
-                return Ok(Run { build: Some(build), no_cache, told, met, setting, ..Run::of(runs) });
+                return Ok(Run { build: Some(build), no_cache, known, met, setting, ..Run::of(runs) });
             }
             Arc::make_mut(&mut setting.by_itself).libraries.extend(more);
         }
     }
 
     /// The loader's cache. A sysroot may come without one, as packages leave it; this machine itself is as it is.
-    fn cache<'f>(&self, files: &'f Files<'f>, build: &GlibcBuild, machine: Machine) -> Option<Cache<'f>> {
+    pub(super) fn cache<'f>(&self, files: &'f Files<'f>, build: &GlibcBuild, machine: Machine) -> Option<Cache<'f>> {
         match files.read(&build.cache, MAX_CACHE) {
             Ok(bytes) => Cache::of_file(bytes, machine.byte_order),
             Err(fault) if fault.is_absence() && !self.root.is_host() => {
@@ -173,14 +185,13 @@ impl Work<'_> {
         }
     }
 
-    fn setting(&self, is_secure: bool, libraries: Vec<Library>, constants: &Constants) -> Setting {
-        let candidates = constants.libraries.iter().cloned().collect();
+    fn setting(&self, is_secure: bool, libraries: Vec<Library>) -> Setting {
         let least = Some(self.least);
         Setting {
-            by_itself: Arc::new(ByItself { least, libraries, candidates, without: Vec::new() }),
+            by_itself: Arc::new(ByItself { least, libraries, without: Vec::new() }),
             exclude: self.exclude.clone(),
             library_path: self.library_path.as_slice().into(),
-            working_directory: self.working_directory.map(Path::to_owned),
+            working_directory: self.working_directory.clone(),
             is_secure,
             ..Setting::default()
         }
@@ -189,7 +200,7 @@ impl Work<'_> {
     /// The glibc-hwcaps levels for which variants are wanted: the one that was named, and those below it.
     fn levels(&self, machine: Machine) -> Result<&'static [&'static str], Cause> {
         let known = glibc::levels(machine);
-        match self.hwcaps {
+        match self.hwcaps.as_deref() {
             None => Ok(&[]),
             Some("all") => Ok(known),
             Some(level) => match known.iter().position(|known| *known == level) {
@@ -242,34 +253,35 @@ impl Work<'_> {
         }
     }
 
-    fn finish(&self, files: &Files<'_>, name: &OsStr, run: Run) -> Result<Closure, Cause> {
-        let Run { loading, build, cpus, platforms, no_cache, has_capabilities, told, met, setting } = run;
-        let program = ProgramPlace { name, install: self.install };
+    fn finish(self, files: &Files<'_>, name: &OsStr, run: Run) -> Result<Closure, Cause> {
+        let Run { mut loading, build, cpus, platforms, no_cache, has_capabilities, known, met, setting } = run;
+        let program = ProgramPlace { name, install: self.install.as_deref() };
         let builtin = build.as_ref().and_then(|build| build.directories().first().cloned());
         let builtin = builtin.unwrap_or_else(|| PathBuf::from("/lib"));
         let layout = place::lay_out(files, &loading.objects, &program, builtin).map_err(Fault::into_cause)?;
-        let mut findings = findings::of(&loading, &layout, build.as_ref());
+        let mut findings = findings::of(&loading, &layout, build.as_ref(), self.least);
         if !platforms.is_empty() && loading.not_found.is_empty() {
             findings.push(findings::platform(&layout.paths[PROGRAM], &cpus, &platforms));
         }
         findings.extend(no_cache);
-        if build.is_none() && loading.not_found.is_empty() && !self.libraries.is_empty() {
-            findings.push(findings::static_program(&layout.paths[PROGRAM], self.libraries));
-        }
-        let around = Arc::new(self.around(&loading, build.as_ref()));
-        let candidates = setting.by_itself.candidates.as_slice();
-        let process = requirements::Process { loading: &loading, paths: &layout.paths, around: &around, candidates };
-        let requirements = process.requirements(&told, &met, &self.wanted);
-        findings.extend(process.findings(&told, &met, &self.wanted, self.least));
-        let needs_met = met.supplies.iter().map(|(need, _)| need.clone()).collect();
-        let extras = met.supplies.into_iter().flat_map(|(_, supply)| supply.extras).collect();
         findings.extend(build.as_ref().and_then(|build| self.system_preload(files, build.libc())));
+        if build.is_none() && loading.not_found.is_empty() && !self.libraries.is_empty() {
+            findings.push(findings::static_program(&layout.paths[PROGRAM], &self.libraries));
+        }
         let told = |missing: &NotFound| missing.told(name, &loading.objects, |object| layout.paths[object].clone());
         let missing: Vec<Missing> = loading.not_found.iter().map(told).collect();
         let is_foreign = loading.objects.len() == 1
             && self.root.is_host()
             && !loading.objects[PROGRAM].elf.machine().is_this_machine()
             && !missing.is_empty();
+        if let Some(known) = &known {
+            let excluded = known.constants.libraries.iter().filter(|name| setting.excludes(name));
+            loading.excluded.extend(excluded.map(|name| (PROGRAM, name.clone())));
+        }
+        let program = &loading.objects[PROGRAM];
+        let (place, origins) = (program.place.clone(), program.origins.clone());
+        let unloaded = loading.unloaded.clone();
+        let root_of = [self.root.clone(), self.machine.clone()];
         Ok(closure::assemble(closure::Parts {
             has_capabilities,
             loading,
@@ -279,11 +291,8 @@ impl Work<'_> {
             is_foreign,
             build,
             cpus,
-            setting,
-            requirements,
-            met: needs_met,
-            extras,
-            root_of: [self.root.clone(), self.machine.clone()],
+            late: Late { work: self, setting, place, origins, met, known, unloaded },
+            root_of,
         }))
     }
 
@@ -316,7 +325,7 @@ struct Run {
     platforms: Vec<Cpu>,
     no_cache: Option<Finding>,
     has_capabilities: bool,
-    told: Vec<Told>,
+    known: Option<Known>,
     met: Met,
     setting: Setting,
 }
@@ -331,7 +340,7 @@ impl Run {
             platforms,
             no_cache: None,
             has_capabilities: false,
-            told: Vec::new(),
+            known: None,
             met: Met::default(),
             setting: Setting::default(),
         }

@@ -105,6 +105,11 @@ impl Search {
         collector
     }
 
+    /// Whether needs are to be met.
+    pub(crate) fn asks_for_needs(&self) -> bool {
+        self.auto || !self.with.is_empty()
+    }
+
     /// The same search for a program alone.
     pub(crate) fn collector_without_needs(&self) -> Collector {
         let mut collector = Collector::new();
@@ -231,7 +236,8 @@ pub(crate) struct Inspect {
     /// The program, by its path on this machine.
     #[arg(value_name = "BINARY")]
     pub(crate) binary: PathBuf,
-    /// A tree of who needs what, a list of the files, or all that is known.
+    /// A tree of who needs what; a list of the files, which says nothing of needs unless --with or --auto asks for them; or
+    /// all that is known.
     #[arg(long, value_name = "FORMAT", default_value = "tree")]
     pub(crate) format: InspectFormat,
     #[command(flatten)]

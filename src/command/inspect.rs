@@ -26,8 +26,11 @@ pub(crate) fn run(inspect: &Inspect) -> Result<(), Failure> {
         InspectFormat::List => write_list(&closure)?,
         InspectFormat::Json => write_json(&ClosureReport::of(&closure))?,
     }
-    if inspect.format != InspectFormat::Json {
-        say_findings(closure.findings(), inspect.search.auto);
+    match inspect.format {
+        InspectFormat::Json => {}
+        // Who wants the files, and does not ask for needs, is told of the files: to find needs takes longer.
+        InspectFormat::List if !inspect.search.asks_for_needs() => say_findings(closure.search_findings(), false),
+        InspectFormat::List | InspectFormat::Tree => say_findings(closure.findings(), inspect.search.auto),
     }
     closure.missing().iter().for_each(|missing| say(&format!("error: {missing}")));
     let is_whole = closure.missing().is_empty();

@@ -154,6 +154,21 @@ fn inspect_lists_the_files_as_opened() {
 }
 
 #[test]
+fn a_list_says_what_the_search_found_and_of_needs_nothing_unless_they_are_asked_for() {
+    let app = program(&["libc.so.6"]).imports(&["getpwuid", "pthread_exit"]);
+    let root = Root::debian().file("/lib/libc.so.6", &library("libc.so.6").defines(&["GLIBC_2.34"])).file("/app", &app);
+    let said = |more: &[&str]| {
+        let arguments = [&["inspect", "app", "--sysroot", "."], more].concat();
+        let output = scratchpack(&root, &arguments);
+        assert!(output.status.success());
+        ["libgcc_s.so.1", "getpwuid"].map(|word| err(&output).contains(word))
+    };
+    assert_eq!(said(&["--format", "list"]), [true, false]);
+    assert_eq!(said(&["--format", "list", "--with", "tmp"]), [true, true]);
+    assert_eq!(said(&[]), [true, true]);
+}
+
+#[test]
 fn inspect_draws_who_needs_what() {
     let output = scratchpack(&simple(), &["inspect", "app", "--sysroot", "."]);
     let expected = "/app

@@ -54,6 +54,41 @@ fn what_differs_is_a_note_and_what_is_likely_to_fail_a_warning() {
 }
 
 #[test]
+fn needs_are_read_when_somebody_asks_and_of_a_file_that_has_changed_by_then_nobody_knows_any() {
+    let root = root()
+        .file("/app", &app().needs("libx.so").needs("libgcc_s.so.1").imports(&["getpwuid"]))
+        .file("/lib/libgcc_s.so.1", &library("libgcc_s.so.1"))
+        .file("/lib/libx.so", &library("libx.so").imports(&["mktime"]));
+    let (asked_late, asked_early) = (root.closure("/app"), root.closure("/app"));
+    assert_eq!(findings(&asked_early), [(Level::Note, "users"), (Level::Note, "time-zones")]);
+    let root = root.file("/lib/libx.so", &library("libx.so").imports(&["localtime"]).data(&[0; 9_999]));
+    assert_eq!(findings(&asked_early), [(Level::Note, "users"), (Level::Note, "time-zones")]);
+    assert_eq!(findings(&asked_late), [(Level::Warning, "changed"), (Level::Note, "users")]);
+    assert_eq!(asked_late.findings()[0].evidence(), "/lib/libx.so");
+    assert_eq!(asked_late.requirements().len(), 1);
+    assert_eq!(findings(&root.closure("/app"))[1], (Level::Note, "time-zones"));
+}
+
+#[test]
+fn what_the_search_finds_out_is_known_without_asking_for_needs() {
+    let root = root().file("/app", &app().imports(&["pthread_exit", "getpwuid"]));
+    let closure = root.closure("/app");
+    assert_eq!(closure.search_findings().iter().map(|finding| finding.code()).collect::<Vec<_>>(), ["libgcc"]);
+    assert_eq!(findings(&closure), [(Level::Warning, "libgcc"), (Level::Note, "users")]);
+}
+
+#[test]
+fn a_closure_can_be_shared_among_threads() {
+    let root = root().file("/app", &app().imports(&["getpwuid"]));
+    let closure = root.closure("/app");
+    std::thread::scope(|scope| {
+        let ask = || findings(&closure).len();
+        let threads = [scope.spawn(ask), scope.spawn(ask)];
+        assert_eq!(threads.map(|thread| thread.join().unwrap()), [1, 1]);
+    });
+}
+
+#[test]
 fn who_converts_to_a_set_that_it_names_is_likely_to_fail() {
     let root = root().file("/app", &app().imports(&["iconv_open"]).data(b"\0SHIFT_JIS\0"));
     assert_eq!(of(&root), [(Level::Warning, "gconv".to_owned())]);

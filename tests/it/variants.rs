@@ -26,7 +26,8 @@ fn codes(closure: &Closure) -> Vec<&'static str> {
 
 #[test]
 fn the_file_for_every_cpu_is_taken_and_its_variants_are_left() {
-    let closure = with(&["/opt/l/libx.so", V2, V3]).closure("/app");
+    let root = with(&["/opt/l/libx.so", V2, V3]);
+    let closure = root.closure("/app");
     assert_eq!(opened(&closure), ["/opt/l/libx.so"]);
     assert_eq!(codes(&closure), [""; 0]);
 }
@@ -61,7 +62,8 @@ fn what_a_variant_needs_must_be_there() {
 
 #[test]
 fn where_there_is_only_a_variant_the_lowest_is_taken_and_a_warning_names_its_level() {
-    let closure = with(&[V2, V3]).closure("/app");
+    let root = with(&[V2, V3]);
+    let closure = root.closure("/app");
     assert_eq!(opened(&closure), [V2]);
     assert_eq!(codes(&closure), ["cpu-level"]);
     let finding = closure.findings().iter().find(|finding| finding.code() == "cpu-level").unwrap();

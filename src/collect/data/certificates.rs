@@ -7,8 +7,8 @@ use super::constants::{Constants, plain};
 use super::openssl::{self, BUNDLE};
 use super::system::{Text, extra, listed, refused};
 use super::{Supply, Surroundings};
-use crate::collect::closure::Source;
 use crate::collect::extra::{Extra, ExtraContent};
+use crate::collect::source::Source;
 use crate::need::Need;
 
 /// Bytes of a bundle. Mozilla's has 250 KiB.

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::constants::Constants;
 use super::system::{Text, extra};
 use super::{Supply, Surroundings};
-use crate::collect::closure::Source;
 use crate::collect::extra::ExtraContent;
 use crate::collect::files::World;
+use crate::collect::source::Source;
 use crate::need::Need;
 use crate::text::printable;
 

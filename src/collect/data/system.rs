@@ -6,9 +6,9 @@ use memchr::memmem;
 
 use super::Surroundings;
 use crate::analyze::ReadAt;
-use crate::collect::closure::Source;
 use crate::collect::extra::{Extra, ExtraContent, Origin};
 use crate::collect::files::World;
+use crate::collect::source::Source;
 use crate::need::Need;
 use crate::root::{Fault, Input};
 use crate::text::printable;

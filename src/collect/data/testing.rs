@@ -104,7 +104,7 @@ impl Tree {
 
     pub(super) fn around<T>(&self, work: impl FnOnce(&Surroundings<'_>) -> T) -> T {
         let root = Arc::new(Root::at(self.directory.path()).unwrap());
-        let machine = Root::host().unwrap();
+        let machine = Arc::new(Root::host().unwrap());
         let files = Files::new(&root, &machine);
         let objects: Vec<Neighbour> = self.objects.iter().map(|path| loaded(&files, path)).collect();
         work(&Surroundings {

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::{Process, hwcaps_subdirectory, owner};
 use crate::analyze::glibc;
@@ -17,7 +17,7 @@ use crate::trace::{Attempt, Refusal, Rule, Why};
 impl<T: FileTree> Process<'_, T> {
     /// What the caller names, and `LD_LIBRARY_PATH`, in which semicolons part as well as colons, and `$ORIGIN` is the
     /// program's (`_dl_init_paths` in glibc).
-    pub(super) fn whole_library_path(&self) -> Rc<[Place]> {
+    pub(super) fn whole_library_path(&self) -> Arc<[Place]> {
         let setting = self.start.setting;
         if setting.environment_path.is_empty() {
             return setting.library_path.clone();

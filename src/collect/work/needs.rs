@@ -1,37 +1,46 @@
 //! What a run does about the needs of its program.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::{Run, Work};
+use crate::analyze::{Elf, Hints};
 use crate::collect::data::{Kept, Neighbour};
 use crate::collect::files::{Files, Spot, World};
 use crate::collect::findings;
+use crate::collect::late::Known;
 use crate::collect::loader::LoaderBuild;
+use crate::collect::members::Members;
 use crate::collect::named::{self, Constants, Sets, Sought};
 use crate::collect::process::{Loaded, Loading};
 use crate::collect::search::{Anchor, Place};
 use crate::collect::setting::{Library, Setting};
-use crate::collect::told::{self, Told};
+use crate::collect::told;
 use crate::collect::wanted::Met;
 use crate::error::Cause;
 use crate::need::{Hint, Need};
 use crate::root::{Fault, Input};
 
-impl Work<'_> {
+impl Work {
     /// A program without a loader has needs all the same.
     pub(super) fn static_run(&self, files: &Files<'_>, program: Loaded, file: &Input) -> Result<Run, Cause> {
-        let constants = self.constants(&program, file);
+        let constants = self.asks_for_needs().then(|| self.constants(&program.elf, program.hints(), file));
         let run = Run::without_loader(program);
-        let (told, met) = self.meet(files, &run.loading, None, &constants)?;
-        Ok(Run { told, met, ..run })
+        let Some(constants) = constants else { return Ok(run) };
+        let met = self.meet(files, &run.loading, None, &constants)?;
+        Ok(Run { known: Some(Known { constants, loadable: Vec::new() }), met, ..run })
+    }
+
+    /// Whether what the program needs beside libraries makes a difference to what the closure holds.
+    pub(super) fn asks_for_needs(&self) -> bool {
+        self.wanted.has_any() || !self.exclude.is_empty()
     }
 
     /// The constants of a program that could name what it opens by itself, where anything is made of them.
-    pub(super) fn constants(&self, program: &Loaded, file: &Input) -> Constants {
-        let has = |hint: Hint| program.elf.symbol_for(&[hint]).is_some();
-        let libraries = has(Hint::Dlopen) && program.elf.dlopen_notes().is_empty();
-        let is_static_glibc = program.elf.has_glibc_inside();
+    pub(in crate::collect) fn constants(&self, elf: &Elf, hints: &Hints, file: &Input) -> Constants {
+        let has = |hint: Hint| hints.symbol_for(&[hint]).is_some();
+        let libraries = has(Hint::Dlopen) && elf.dlopen_notes().is_empty();
+        let is_static_glibc = hints.has_glibc_inside();
         let is_wanted =
             libraries || has(Hint::Charsets) || is_static_glibc || (self.wanted.is_auto && has(Hint::Locales));
         let sets = match is_wanted {
@@ -76,22 +85,24 @@ impl Work<'_> {
         loading: &Loading,
         build: Option<&LoaderBuild>,
         constants: &Constants,
-    ) -> Result<(Vec<Told>, Met), Cause> {
-        let told = told::tell(loading, constants);
+    ) -> Result<Met, Cause> {
+        let told = told::tell(&Members::of_loading(loading), constants);
         let supplies = |needs: &[Need]| match needs {
             [] => Vec::new(),
-            needs => self.around(loading, build).supplies(needs, files),
+            needs => {
+                let objects = loading.objects.iter().map(Neighbour::of).collect();
+                self.around(objects, build).supplies(needs, files)
+            }
         };
-        let met = self.wanted.meet(&told, build.map(LoaderBuild::libc), supplies).map_err(Cause::Unmet)?;
-        Ok((told, met))
+        self.wanted.meet(&told, build.map(LoaderBuild::libc), supplies).map_err(Cause::Unmet)
     }
 
-    pub(super) fn around(&self, loading: &Loading, build: Option<&LoaderBuild>) -> Kept {
+    pub(in crate::collect) fn around(&self, objects: Vec<Neighbour>, build: Option<&LoaderBuild>) -> Kept {
         Kept {
             root: self.root.clone(),
             machine: self.machine.clone(),
             directories: build.map(LoaderBuild::directories).unwrap_or_default().to_vec(),
-            objects: loading.objects.iter().map(Neighbour::of).collect(),
+            objects,
             libc: build.map(LoaderBuild::libc),
             user: self.wanted.image.user,
             environment: self.wanted.image.environment.clone(),
@@ -99,10 +110,15 @@ impl Work<'_> {
     }
 
     /// What must be loaded so that needs are met: modules, and what is among the program's constants.
-    pub(super) fn libraries_of(&self, met: &Met, loading: &Loading, setting: &Setting) -> Vec<Library> {
+    pub(super) fn libraries_of<'k>(
+        &self,
+        met: &Met,
+        loadable: impl Iterator<Item = &'k (OsString, u64)>,
+        setting: &Setting,
+    ) -> Vec<Library> {
         let is_known = |name: &OsStr| setting.by_itself.libraries.iter().any(|known| known.name == name);
         let modules = met.supplies.iter().flat_map(|(_, supply)| &supply.modules).map(|path| path.as_os_str());
-        let named = loading.loadable.iter().filter(|_| self.wanted.is_auto).map(|(name, _)| name.as_os_str());
+        let named = loadable.filter(|_| self.wanted.is_auto).map(|(name, _)| name.as_os_str());
         modules.chain(named).filter(|name| !is_known(name)).map(Library::optional).collect()
     }
 }

@@ -1,0 +1,164 @@
+//! What a program needs beside the libraries that it names: told when somebody asks, for it takes longer than to find
+//! those.
+
+use std::ffi::{OsStr, OsString};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::cache::Cache;
+use super::closure::{Closure, Object};
+use super::data::{Kept, Neighbour};
+use super::files::{Files, Opened, Parsed, Spot, World};
+use super::loader::LoaderBuild;
+use super::members::Members;
+use super::named::Constants;
+use super::process::{Loaded, Unloaded};
+use super::requirements::Process;
+use super::search::{Found, Place};
+use super::setting::{Cpu, Setting};
+use super::told;
+use super::wanted::Met;
+use super::work::Work;
+use super::{glibc, musl};
+use crate::finding::Finding;
+use crate::need::Requirement;
+use crate::root::Walk;
+
+/// What it takes to tell of the needs of a closure.
+#[derive(Debug)]
+pub(super) struct Late {
+    pub(super) work: Work,
+    /// What the program's loader ran under.
+    pub(super) setting: Setting,
+    /// Where the program is.
+    pub(super) place: Place,
+    /// Where its `$ORIGIN` is.
+    pub(super) origins: Vec<Spot>,
+    pub(super) met: Met,
+    /// What was found before, where needs are to be met.
+    pub(super) known: Option<Known>,
+    pub(super) unloaded: Vec<Unloaded>,
+}
+
+/// What a program has among its constants.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) constants: Constants,
+    /// Names among them that it could load by itself, and how many bytes each file has.
+    pub(super) loadable: Vec<(OsString, u64)>,
+}
+
+/// What is told of the needs of a closure.
+#[derive(Debug)]
+pub(super) struct Needs {
+    pub(super) requirements: Vec<Requirement>,
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Late {
+    pub(super) fn needs(&self, closure: &Closure) -> Needs {
+        let members = Members::of_closure(closure);
+        let read = if self.known.is_none() { self.read(closure, &members) } else { Known::default() };
+        let Known { constants, loadable } = self.known.as_ref().unwrap_or(&read);
+        let told = told::tell(&members, constants);
+        let process = Process {
+            members: &members,
+            paths: closure.all().map(Object::path).collect(),
+            around: Arc::new(self.around(closure)),
+            wanted: &self.work.wanted,
+            met: &self.met,
+            constants,
+            loadable,
+            unloaded: &self.unloaded,
+        };
+        Needs { requirements: process.requirements(&told), findings: process.findings(&told) }
+    }
+
+    /// Nothing, where the program is not any more what it was: its hints say so.
+    fn read(&self, closure: &Closure, members: &Members<'_>) -> Known {
+        let program = closure.program();
+        let Some(file) = program.file_source().open_unchanged() else { return Known::default() };
+        let constants = self.work.constants(program.elf(), program.hints().get(), &file);
+        let (Some(loader), Some(interpreter)) = (closure.loader(), closure.interpreter()) else {
+            return Known { constants, loadable: Vec::new() };
+        };
+        let files = Files::new(&self.work.root, &self.work.machine);
+        let cache = match &loader.build {
+            LoaderBuild::Glibc(build) if !constants.libraries.is_empty() => {
+                self.work.cache(&files, build, program.elf().machine())
+            }
+            _ => None,
+        };
+        let search = Search {
+            files: &files,
+            build: &loader.build,
+            cache: cache.as_ref(),
+            setting: &self.setting,
+            cpus: &loader.cpus,
+        };
+        let interpreter = loaded(interpreter, Place::fixed(interpreter.opened().to_owned()), Vec::new());
+        search.known(members, [loaded(program, self.place.clone(), self.origins.clone()), interpreter], constants)
+    }
+
+    fn around(&self, closure: &Closure) -> Kept {
+        let is_of_root = |object: &Object| Arc::ptr_eq(&object.file_source().root, &self.work.root);
+        let world = |object: &Object| if is_of_root(object) { World::Root } else { World::Machine };
+        let neighbour = |object: &Object| Neighbour {
+            name: object.name().to_owned(),
+            spot: Spot { world: world(object), path: object.opened().to_owned() },
+            elf: object.shared_elf().clone(),
+        };
+        self.work.around(closure.all().map(neighbour).collect(), closure.loader().map(|loader| &loader.build))
+    }
+}
+
+/// An object as its loader had it.
+fn loaded(object: &Object, place: Place, origins: Vec<Spot>) -> Loaded {
+    let walk = Walk::to(object.file_source().real.clone());
+    let opened = Opened { walk, parsed: Rc::new(Parsed::of_object(object)) };
+    let found = Found::plain(place, object.found_by(), opened);
+    Loaded::new(object.name().to_owned(), found, object.shared_elf().clone(), origins)
+}
+
+/// A search as the program starts it while it runs.
+pub(super) struct Search<'s> {
+    pub(super) files: &'s Files<'s>,
+    pub(super) build: &'s LoaderBuild,
+    pub(super) cache: Option<&'s Cache<'s>>,
+    pub(super) setting: &'s Setting,
+    /// On which it starts.
+    pub(super) cpus: &'s [Cpu],
+}
+
+impl Search<'_> {
+    /// What a program has among its constants, where of the libraries that they name those count that are found and not
+    /// loaded already.
+    pub(super) fn known(&self, members: &Members<'_>, program: [Loaded; 2], constants: Constants) -> Known {
+        let loaded = members.names();
+        let libraries = constants.libraries.iter().map(OsString::as_os_str);
+        let wanted = libraries.filter(|&name| !loaded.contains(name) && !self.setting.excludes(name));
+        let wanted: Vec<&OsStr> = wanted.collect();
+        let mut loadable: Vec<(OsString, u64)> = Vec::new();
+        for cpu in self.cpus.iter().filter(|_| !wanted.is_empty()) {
+            for (name, found) in self.find(cpu, program.clone(), &wanted) {
+                if loadable.iter().all(|(known, _)| known != name) {
+                    loadable.push((name.to_owned(), found.opened.parsed.stamp.size));
+                }
+            }
+        }
+        Known { constants, loadable }
+    }
+
+    fn find<'n>(&self, cpu: &Cpu, [program, interpreter]: [Loaded; 2], names: &[&'n OsStr]) -> Vec<(&'n OsStr, Found)> {
+        let (tree, setting, names) = (self.files, &self.setting.on(cpu), names.iter().copied());
+        match self.build {
+            LoaderBuild::Glibc(build) => {
+                glibc::find(&glibc::Start { tree, build, cache: self.cache, setting }, program, interpreter, names)
+            }
+            LoaderBuild::Musl(build) => {
+                let start = musl::Start { tree, directories: &build.directories, setting };
+                musl::find(&start, program, interpreter, names)
+            }
+        }
+    }
+}
