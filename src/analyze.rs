@@ -11,6 +11,7 @@ mod hints;
 mod loadable;
 mod machine;
 mod notes;
+mod numbers;
 mod reader;
 mod sections;
 mod segments;
@@ -241,7 +242,7 @@ impl Elf {
     /// The versions that it defines (`DT_VERDEF`); `None` where it was linked without versions, and so passes for
     /// any that is asked of it.
     pub fn defined_versions(&self) -> Option<impl Iterator<Item = &OsStr>> {
-        Some(self.versions.defined()?.map(|version| version.name))
+        self.versions.defined()
     }
 
     /// Whether it has relative relocations in their compact form, `DT_RELR` (gABI), which old loaders do not know.
@@ -290,7 +291,7 @@ impl Elf {
 
     /// Whether it passes for an object that has this version (`match_symbol` in glibc).
     pub(crate) fn provides(&self, version: Version<'_>) -> bool {
-        self.versions.defined().is_none_or(|mut defined| defined.any(|defined| defined == version))
+        self.versions.provides(version)
     }
 
     /// Why the kernel would not get anywhere with it as a program.

@@ -3,15 +3,16 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use goblin::container::Container;
 use goblin::elf::dynamic::{
     DT_FLAGS_1, DT_GNU_HASH, DT_HASH, DT_JMPREL, DT_NEEDED, DT_NULL, DT_PLTRELSZ, DT_REL, DT_RELA, DT_RELASZ, DT_RELSZ,
     DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_SYMTAB, DT_VERDEF, DT_VERNEED, Dyn,
 };
 use goblin::elf::program_header::{PT_DYNAMIC, ProgramHeader};
-use scroll::Endian;
 use scroll::ctx::SizeWith;
 
 use super::limits::{MAX_DYNAMIC_ENTRIES, MAX_NAME, MAX_NEEDED, MAX_PATH_LIST};
+use super::numbers::{u32_at, u64_at};
 use super::reader::{ReadAt, Reader};
 use super::segments::Segments;
 use super::versions::Versions;
@@ -100,26 +101,18 @@ fn read_entries<R: ReadAt + ?Sized>(
     }
     let bytes = reader.bytes(header.p_offset, count * entry, "dynamic section")?;
     let mut entries = Entries { all: Vec::with_capacity(count.min(64)), ..Entries::default() };
+    let word = |bytes, at: usize| match segments.ctx.container {
+        Container::Big => u64_at(bytes, 8 * at, segments.ctx.le),
+        Container::Little => u64::from(u32_at(bytes, 4 * at, segments.ctx.le)),
+    };
     for entry in bytes.chunks_exact(entry) {
-        let (tag, value) = entry.split_at(entry.len() / 2);
-        let [d_tag, d_val] = [tag, value].map(|number| word(number, segments.ctx.le));
+        let (d_tag, d_val) = (word(entry, 0), word(entry, 1));
         if d_tag == DT_NULL {
             return Ok(entries);
         }
         entries.push(Dyn { d_tag, d_val });
     }
     Err(Cause::malformed("its dynamic section does not end in DT_NULL"))
-}
-
-/// A number of 4 or 8 bytes.
-fn word(bytes: &[u8], order: Endian) -> u64 {
-    match (bytes.first_chunk(), bytes.first_chunk(), order.is_little()) {
-        (Some(long), _, true) => u64::from_le_bytes(*long),
-        (Some(long), _, false) => u64::from_be_bytes(*long),
-        (None, Some(short), true) => u32::from_le_bytes(*short).into(),
-        (None, Some(short), false) => u32::from_be_bytes(*short).into(),
-        (None, None, _) => 0,
-    }
 }
 
 /// The tags of the gABI are below this number.

@@ -7,6 +7,7 @@ use scroll::Pread;
 
 use super::limits::MAX_PROGRAM_HEADERS;
 use super::machine::{ByteOrder, Class, Machine};
+use super::numbers::{u32_at, u64_at};
 use super::reader::{ReadAt, Reader};
 use crate::error::Cause;
 
@@ -33,6 +34,15 @@ impl Segments {
         self.loads().find_map(|load| {
             let into = address.checked_sub(load.p_vaddr)?;
             (into.checked_add(size)? <= load.p_filesz).then(|| load.p_offset.checked_add(into))?
+        })
+    }
+
+    /// The offset in the file of what is mapped at `address`, and how many bytes the file has from there on.
+    pub(super) fn rest_from(&self, address: u64) -> Option<(u64, u64)> {
+        self.loads().find_map(|load| {
+            let into = address.checked_sub(load.p_vaddr)?;
+            let rest = load.p_filesz.checked_sub(into).filter(|&rest| rest > 0)?;
+            Some((load.p_offset.checked_add(into)?, rest))
         })
     }
 
@@ -141,7 +151,28 @@ fn read_headers<R: ReadAt + ?Sized>(
         return Err(Cause::malformed(format!("it has {count} program headers; the limit is {MAX_PROGRAM_HEADERS}")));
     }
     let bytes = reader.bytes(header.e_phoff, count * size, "program headers")?;
-    (0..count).map(|at| bytes.pread_with(at * size, ctx).map_err(unreadable)).collect()
+    Ok(bytes.chunks_exact(size).map(|bytes| program_header(bytes, ctx)).collect())
+}
+
+/// `Elf64_Phdr`, or `Elf32_Phdr`, in which the flags stand elsewhere (elf(5)).
+fn program_header(bytes: &[u8], ctx: Ctx) -> ProgramHeader {
+    let word = |at| u32_at(bytes, at, ctx.le);
+    let wide = |number: usize| match ctx.container {
+        Container::Big => u64_at(bytes, 8 * number, ctx.le),
+        Container::Little => u64::from(u32_at(bytes, 4 * number, ctx.le)),
+    };
+    let flags = if ctx.container.is_big() { 4 } else { 24 };
+    // The fields by their numbers, of which flags and alignment take one of 4 bytes each.
+    ProgramHeader {
+        p_type: word(0),
+        p_flags: word(flags),
+        p_offset: wide(1),
+        p_vaddr: wide(2),
+        p_paddr: wide(3),
+        p_filesz: wide(4),
+        p_memsz: wide(5),
+        p_align: if ctx.container.is_big() { wide(6) } else { wide(7) },
+    }
 }
 
 fn unreadable(error: impl std::fmt::Display) -> Cause {

@@ -6,10 +6,10 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 
 use goblin::elf::dynamic::{DT_VERDEF, DT_VERNEED};
-use scroll::Pread;
 
 use super::dynamic::{Entries, Strings};
 use super::limits::{MAX_NAME, MAX_VERSION_NAMES, MAX_VERSIONS};
+use super::numbers::{u16_at, u32_at};
 use super::reader::{ReadAt, Reader};
 use super::segments::Segments;
 use crate::error::Cause;
@@ -53,7 +53,7 @@ impl<'e> VersionNeed<'e> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Versions {
     /// All names, one behind the other.
-    names: Box<[u8]>,
+    names: Vec<u8>,
     needed: Vec<Need>,
     /// `None` where there is no `DT_VERDEF`.
     defined: Option<Vec<Definition>>,
@@ -85,10 +85,10 @@ impl Versions {
         segments: &Segments,
         reader: &mut Reader<'_, R>,
     ) -> Result<Versions, Cause> {
-        let mut table = Table { segments, strings, reader, names: Vec::new(), left: MAX_VERSIONS };
+        let mut table = Table::new(segments, strings, reader);
         let needed = entries.last(DT_VERNEED).map(|address| table.needs(address)).transpose()?.unwrap_or_default();
         let defined = entries.last(DT_VERDEF).map(|address| table.definitions(address)).transpose()?;
-        Ok(Versions { names: table.names.into(), needed, defined })
+        Ok(Versions { names: table.names, needed, defined })
     }
 
     pub(super) fn needed(&self) -> impl Iterator<Item = VersionNeed<'_>> {
@@ -99,9 +99,15 @@ impl Versions {
         })
     }
 
-    pub(super) fn defined(&self) -> Option<impl Iterator<Item = Version<'_>>> {
-        let version = |defined: &Definition| Version { hash: defined.hash, name: self.name(&defined.name) };
-        Some(self.defined.as_ref()?.iter().map(version))
+    /// Whether it passes for an object that has this version.
+    pub(super) fn provides(&self, version: Version<'_>) -> bool {
+        let is = |defined: &Definition| defined.hash == version.hash && self.name(&defined.name) == version.name;
+        self.defined.as_ref().is_none_or(|defined| defined.iter().any(is))
+    }
+
+    /// The names of those that it defines.
+    pub(super) fn defined(&self) -> Option<impl Iterator<Item = &OsStr>> {
+        Some(self.defined.as_ref()?.iter().map(|defined| self.name(&defined.name)))
     }
 
     fn name(&self, name: &Name) -> &OsStr {
@@ -117,9 +123,34 @@ struct Table<'r, 'a, R: ?Sized> {
     names: Vec<u8>,
     /// Records that are still believed.
     left: usize,
+    near: Near,
 }
 
-impl<R: ReadAt + ?Sized> Table<'_, '_, R> {
+/// What was read around a record: linkers put all of a table side by side.
+struct Near {
+    address: u64,
+    bytes: [u8; NEAR],
+    filled: usize,
+}
+
+const NEAR: usize = 512;
+
+/// Bytes of the names of nearly every file.
+const ROOM: usize = 256;
+
+impl Near {
+    fn get<const N: usize>(&self, address: u64) -> Option<[u8; N]> {
+        let at = usize::try_from(address.checked_sub(self.address)?).ok()?;
+        self.bytes[..self.filled].get(at..)?.first_chunk().copied()
+    }
+}
+
+impl<'r, 'a, R: ReadAt + ?Sized> Table<'r, 'a, R> {
+    fn new(segments: &'r Segments, strings: &'r Strings, reader: &'r mut Reader<'a, R>) -> Self {
+        let near = Near { address: 0, bytes: [0; NEAR], filled: 0 };
+        Table { segments, strings, reader, names: Vec::with_capacity(ROOM), left: MAX_VERSIONS, near }
+    }
+
     fn needs(&mut self, address: u64) -> Result<Vec<Need>, Cause> {
         let mut needs = Vec::new();
         self.each::<16>(address, 12, |table, at, record| {
@@ -181,18 +212,25 @@ impl<R: ReadAt + ?Sized> Table<'_, '_, R> {
         self.left = self.left.checked_sub(1).ok_or_else(|| {
             Cause::malformed(format!("it names more than {MAX_VERSIONS} symbol versions, which is the limit"))
         })?;
-        let offset = self.segments.offset_of(address, N as u64).ok_or_else(outside)?;
-        let bytes = self.reader.bytes(offset, N, "symbol versions")?;
-        bytes.first_chunk().copied().ok_or_else(outside)
+        if let Some(record) = self.near.get(address) {
+            return Ok(record);
+        }
+        let (offset, rest) =
+            self.segments.rest_from(address).filter(|(_, rest)| *rest >= N as u64).ok_or_else(outside)?;
+        let size = usize::try_from(rest).unwrap_or(NEAR).min(NEAR);
+        let bytes = self.reader.up_to(offset, size)?;
+        (self.near.address, self.near.filled) = (address, bytes.len());
+        self.near.bytes[..bytes.len()].copy_from_slice(bytes);
+        self.near.get(address).ok_or_else(|| Cause::malformed("the file ends within its symbol versions"))
     }
 
     /// The number at `at`, which lies within the record.
     fn word(&self, record: &[u8], at: usize) -> u32 {
-        record.pread_with(at, self.segments.ctx.le).unwrap_or(0)
+        u32_at(record, at, self.segments.ctx.le)
     }
 
     fn half(&self, record: &[u8], at: usize) -> u16 {
-        record.pread_with(at, self.segments.ctx.le).unwrap_or(0)
+        u16_at(record, at, self.segments.ctx.le)
     }
 }
 
