@@ -8,9 +8,11 @@ mod inspect;
 mod load;
 mod output;
 mod pairs;
+mod plain;
 mod progress;
 mod report;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -64,12 +66,18 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// Much of the time of an inspection is making the parser of all subcommands, so its own is tried first. What that does
-/// not take is left to the whole, whose help and messages tell of all.
+/// Much of the time of an inspection would be making the parser of all subcommands, so its plainest form is read without
+/// any, and another is left to its own first. What that does not take is left to the whole, whose help and messages tell
+/// of all.
 fn arguments() -> Arguments {
-    let is_inspection = std::env::args_os().nth(1).is_some_and(|first| first == "inspect");
-    let inspection = is_inspection.then(Inspection::try_parse).and_then(Result::ok);
-    inspection.map_or_else(Arguments::parse, Arguments::from)
+    let given: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let plain = plain::inspection(&given).map(|inspect| Arguments { subcommand: Subcommand::Inspect(inspect) });
+    plain.or_else(|| inspection(&given)).unwrap_or_else(Arguments::parse)
+}
+
+fn inspection(given: &[OsString]) -> Option<Arguments> {
+    let is_inspection = given.first().is_some_and(|first| first == "inspect");
+    is_inspection.then(Inspection::try_parse).and_then(Result::ok).map(Arguments::from)
 }
 
 fn fail(message: &str, status: u8) -> ExitCode {

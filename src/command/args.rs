@@ -55,7 +55,8 @@ impl From<Inspection> for Arguments {
     }
 }
 
-#[derive(Args)]
+#[derive(Args, Default)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(crate) struct Search {
     /// A directory that is `/` for everything but the program itself.
     #[arg(long, value_name = "DIR", help_heading = "What goes in")]
@@ -232,6 +233,7 @@ pub(crate) struct Build {
 }
 
 #[derive(Args)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(crate) struct Inspect {
     /// The program, by its path on this machine.
     #[arg(value_name = "BINARY")]
@@ -283,6 +285,7 @@ pub(crate) enum Kind {
 
 /// Which declared libraries to include.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[cfg_attr(test, derive(Debug))]
 enum Dlopen {
     Required,
     Recommended,
@@ -306,6 +309,7 @@ pub(crate) enum ReportFormat {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[cfg_attr(test, derive(Debug))]
 pub(crate) enum InspectFormat {
     Tree,
     List,

@@ -40,12 +40,13 @@ pub(crate) fn run(inspect: &Inspect) -> Result<(), Failure> {
 }
 
 fn write_list(closure: &Closure) -> io::Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut list = Vec::new();
     for object in std::iter::once(closure.program()).chain(closure.objects()) {
-        out.write_all(object.opened_on_machine().as_os_str().as_bytes())?;
-        out.write_all(b"\n")?;
+        list.extend_from_slice(object.opened_on_machine().as_os_str().as_bytes());
+        list.push(b'\n');
     }
-    out.flush()
+    // Ends of lines are where standard output lets go of what it has: this does so at once.
+    io::stdout().lock().write_all(&list)
 }
 
 fn write_tree(closure: &Closure) -> io::Result<()> {
