@@ -16,6 +16,15 @@ pub(crate) const PIECE: usize = 64 << 10;
 pub(crate) trait ReadAt {
     /// Reads up to `buffer.len()` bytes at `offset`; fewer only at the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Fills the room that is left in `bytes` with what is at `offset`.
+    fn fill(&self, bytes: &mut Vec<u8>, offset: u64) -> io::Result<()> {
+        let known = bytes.len();
+        bytes.resize(bytes.capacity(), 0);
+        let filled = self.read_at(&mut bytes[known..], offset);
+        bytes.truncate(known + *filled.as_ref().unwrap_or(&0));
+        filled.map(|_| ())
+    }
 }
 
 impl ReadAt for File {
@@ -30,6 +39,20 @@ impl ReadAt for File {
             }
         }
         Ok(filled)
+    }
+
+    // Memory that is read into need not be made zero before.
+    fn fill(&self, bytes: &mut Vec<u8>, offset: u64) -> io::Result<()> {
+        let start = bytes.len();
+        while bytes.len() < bytes.capacity() {
+            let offset = offset + (bytes.len() - start) as u64;
+            match rustix::io::pread(self, rustix::buffer::spare_capacity(bytes), offset) {
+                Ok(0) => break,
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -82,11 +105,15 @@ impl Window {
     /// Reads so many bytes behind those that are there.
     fn extend<R: ReadAt + ?Sized>(&mut self, source: &R, size: usize) -> io::Result<()> {
         let end = self.filled + size;
-        if self.bytes.len() < end {
-            self.bytes.resize(end.next_power_of_two(), 0);
-        }
         let offset = self.start + self.filled as u64;
-        self.filled += source.read_at(&mut self.bytes[self.filled..end], offset)?;
+        if self.bytes.len() >= end {
+            self.filled += source.read_at(&mut self.bytes[self.filled..end], offset)?;
+            return Ok(());
+        }
+        self.bytes.truncate(self.filled);
+        self.bytes.reserve_exact(size);
+        source.fill(&mut self.bytes, offset)?;
+        self.filled = self.bytes.len();
         Ok(())
     }
 }

@@ -175,9 +175,8 @@ pub(super) fn read_only_parts<R: ReadAt + ?Sized>(source: &R, size: u64, limit: 
 }
 
 fn read_range<R: ReadAt + ?Sized>(source: &R, at: u64, size: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
-    let filled = source.read_at(&mut bytes, at)?;
-    bytes.truncate(filled);
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(usize::MAX));
+    source.fill(&mut bytes, at)?;
     Ok(bytes)
 }
 

@@ -61,19 +61,20 @@ impl LoaderText {
     /// Of the read-only parts of a loader.
     pub(crate) fn of(parts: &[Vec<u8>]) -> LoaderText {
         let holds = |needle: &[u8]| parts.iter().any(|part| memmem::find(part, needle).is_some());
-        let libc = match (holds(b"glibc-ld.so.cache"), holds(musl::PATH_FILE)) {
-            (true, _) => Some(Libc::Glibc),
-            (false, true) => Some(Libc::Musl),
-            (false, false) => None,
+        let is_glibc = holds(b"glibc-ld.so.cache");
+        let libc = match is_glibc {
+            true => Some(Libc::Glibc),
+            false => holds(musl::PATH_FILE).then_some(Libc::Musl),
         };
+        let has_hwcaps = holds(HWCAPS);
         LoaderText {
             libc,
             directories: builtin_directories(parts),
             cache: cache_path(parts),
-            path_file: musl::path_file_name(parts),
-            has_hwcaps: holds(HWCAPS),
+            path_file: if is_glibc { None } else { musl::path_file_name(parts) },
+            has_hwcaps,
             // The list of options that says so came with glibc-hwcaps.
-            has_legacy_hwcaps: !holds(HWCAPS) || holds(b"Legacy HWCAP subdirectories"),
+            has_legacy_hwcaps: !has_hwcaps || holds(b"Legacy HWCAP subdirectories"),
             wants_relr_marker: holds(b"DT_RELR without GLIBC_ABI_DT_RELR dependency"),
         }
     }
