@@ -55,7 +55,8 @@ fn compare(own: &str, program: &str) {
 /// `None` where it does not run.
 fn time(command: &mut Command) -> Option<Duration> {
     let start = Instant::now();
-    command.stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
+    // cargo's own would have libtree look into further directories.
+    command.env_remove("LD_LIBRARY_PATH").stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
     Some(start.elapsed())
 }
 
