@@ -63,6 +63,11 @@ impl Panel {
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
             chart.draw_series(points().map(|point| Circle::new(point, 3, colour.filled())))?;
         }
-        chart.configure_series_labels().border_style(BLACK.mix(0.3)).background_style(WHITE).draw()
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::LowerRight)
+            .border_style(BLACK.mix(0.3))
+            .background_style(WHITE)
+            .draw()
     }
 }
