@@ -49,7 +49,7 @@ pub(super) struct Known {
 }
 
 /// What is told of the needs of a closure.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Needs {
     pub(super) requirements: Vec<Requirement>,
     pub(super) findings: Vec<Finding>,
@@ -57,6 +57,10 @@ pub(super) struct Needs {
 
 impl Late {
     pub(super) fn needs(&self, closure: &Closure) -> Needs {
+        // What does not get as far as its interpreter needs that first.
+        if closure.program().elf().interpreter().is_some() && closure.loader().is_none() {
+            return Needs::default();
+        }
         let members = Members::of_closure(closure);
         let read = if self.known.is_none() { self.read(closure, &members) } else { Known::default() };
         let Known { constants, loadable } = self.known.as_ref().unwrap_or(&read);

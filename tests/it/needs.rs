@@ -70,6 +70,14 @@ fn needs_are_read_when_somebody_asks_and_of_a_file_that_has_changed_by_then_nobo
 }
 
 #[test]
+fn without_its_interpreter_nothing_is_said_of_what_a_program_needs_besides() {
+    let root = Root::empty().file("/app", &app().imports(&["getpwuid", "tmpfile"]));
+    let closure = root.closure("/app");
+    assert_eq!(closure.missing().len(), 1);
+    assert_eq!((findings(&closure), closure.requirements().len()), (vec![], 0));
+}
+
+#[test]
 fn what_the_search_finds_out_is_known_without_asking_for_needs() {
     let root = root().file("/app", &app().imports(&["pthread_exit", "getpwuid"]));
     let closure = root.closure("/app");
