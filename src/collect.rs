@@ -235,10 +235,7 @@ impl Collector {
             libraries: self.libraries.clone(),
             exclude: self.exclude.iter().map(|pattern| pattern.clone().into_bytes()).collect(),
         };
-        work.collect(path).map_err(|cause| match cause {
-            unmet @ Cause::Unmet(_) => unmet.on("meet the needs of", path),
-            cause => cause.on("analyze", path),
-        })
+        work.collect(path)
     }
 
     /// The install path with its `.` and doubled slashes taken out.

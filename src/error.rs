@@ -115,6 +115,7 @@ impl Cause {
             ErrorKind::NotElf => Cause::NotElf(words),
             ErrorKind::NotAProgram => Cause::NotAProgram(words),
             ErrorKind::Malformed => Cause::Malformed(words),
+            ErrorKind::Changed => Cause::Changed,
             _ => Cause::Io(io::Error::other(words)),
         }
     }

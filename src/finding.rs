@@ -38,7 +38,7 @@ impl Level {
 /// loaded while a program runs: `libgcc` and `nss-modules` (what the C library loads for it is not there), `dlopen` (nothing
 /// says what is loaded; or what a note names is not there, or not included). `shell`: it runs commands by one. Where needs cannot be known: `unknown-needs` (a
 /// stripped static program of glibc), `self-extracting` (a program that is packed, or brings other files within itself),
-/// `changed` (a file is no longer as it was when its program's libraries were found).
+/// `unread` (a file is no longer as it was when libraries were found, or can no longer be read).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub(crate) level: Level,

@@ -151,8 +151,8 @@ impl Closure {
 
     /// What the caller should know: of the search for its objects, and of what they need while they run.
     ///
-    /// The first call of this or of [`Closure::requirements`] reads what tells of needs: symbols and constants. A file that
-    /// has changed by then is a finding.
+    /// The first call of this or of [`Closure::requirements`] reads what tells of needs: symbols and constants, and whether
+    /// libraries are here that those name. A file that has changed by then is a finding.
     pub fn findings(&self) -> &[Finding] {
         &self.needs().findings
     }

@@ -12,7 +12,7 @@ use super::expand::{Expander, Name, Owner, PathList};
 use super::hidden::{self, Brought, Opening};
 use super::loader::GlibcBuild;
 use super::merge::merge;
-use super::process::{Asked, INTERPRETER, Ignored, Loaded, Loading, NotFound, PROGRAM, Requested};
+use super::process::{Asked, INTERPRETER, Ignored, Loaded, Loading, Names, NotFound, PROGRAM, Requested};
 use super::search::{Ended, FileTree, Found, Notes, Place, Prober, Variants};
 use super::setting::{Library, Setting};
 use super::versions;
@@ -93,7 +93,7 @@ struct Process<'t, T> {
     /// Names that an object asked for in vain.
     failed: HashSet<(usize, OsString)>,
     /// Every name that a loaded object answers to.
-    names: HashMap<OsString, usize>,
+    names: Names,
     files: HashMap<FileId, usize>,
     /// The search list that the dependencies are put into.
     order: Vec<usize>,
@@ -146,7 +146,7 @@ impl<'t, T: FileTree> Process<'t, T> {
             is_audit: false,
             library_path: Arc::default(),
             failed: HashSet::new(),
-            names: HashMap::new(),
+            names: Names::new(),
             files: HashMap::new(),
             order: Vec::new(),
             listed: Vec::new(),
@@ -341,6 +341,7 @@ impl<'t, T: FileTree> Process<'t, T> {
         let problems = versions::problems(&self.loading, &members, self.start.build);
         hidden::give_up(&mut self.loading, brought, problems);
         self.loading.order = self.order;
+        self.loading.names = self.names;
         self.loading
     }
 }

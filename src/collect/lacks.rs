@@ -23,7 +23,7 @@ impl Process<'_> {
         let lacking = lacking.map(|(need, why)| self.lacking(need, why));
         let unmet = unmet.iter().map(|told| self.unmet(told));
         let dlopen = self.dlopen().into_iter().chain(self.dlopen_below());
-        self.changed()
+        self.unread()
             .chain(self.concealed())
             .chain(dlopen)
             .chain(self.shell().filter(|_| !wanted.provides_shell()))
@@ -137,15 +137,14 @@ impl Process<'_> {
         Some(Finding::note("shell", message, &evidence))
     }
 
-    /// What was there when its libraries were found, and is not any more.
-    fn changed(&self) -> impl Iterator<Item = Finding> {
-        let changed = self.members.all.iter().zip(&self.paths).filter(|(member, _)| member.has_changed());
-        changed.map(|(_, path)| {
+    /// What was there when libraries were found, and is not any more.
+    fn unread(&self) -> impl Iterator<Item = Finding> {
+        let lost = self.members.all.iter().zip(&self.paths).filter_map(|(member, path)| Some((member.loss()?, path)));
+        lost.map(|(why, path)| {
             let path = printable(path).to_string();
-            let message = format!(
-                "{path} changed while it was analyzed, so nobody knows what it needs while it runs; analyze it again"
-            );
-            Finding::warning("changed", message, path)
+            let message =
+                format!("nobody knows what {path} needs while it runs, for it could not be read again: {why}");
+            Finding::warning("unread", message, path)
         })
     }
 

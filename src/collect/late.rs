@@ -12,7 +12,7 @@ use super::files::{Files, Opened, Parsed, Spot, World};
 use super::loader::LoaderBuild;
 use super::members::Members;
 use super::named::Constants;
-use super::process::{Loaded, Unloaded};
+use super::process::{Loaded, Names, Unloaded};
 use super::requirements::Process;
 use super::search::{Found, Place};
 use super::setting::{Cpu, Setting};
@@ -38,6 +38,8 @@ pub(super) struct Late {
     /// What was found before, where needs are to be met.
     pub(super) known: Option<Known>,
     pub(super) unloaded: Vec<Unloaded>,
+    /// Names for which nothing would be loaded, because it is there already.
+    pub(super) names: Names,
 }
 
 /// What a program has among its constants.
@@ -62,7 +64,7 @@ impl Late {
             return Needs::default();
         }
         let members = Members::of_closure(closure);
-        let read = if self.known.is_none() { self.read(closure, &members) } else { Known::default() };
+        let read = if self.known.is_none() { self.read(closure) } else { Known::default() };
         let Known { constants, loadable } = self.known.as_ref().unwrap_or(&read);
         let told = told::tell(&members, constants);
         let process = Process {
@@ -79,9 +81,9 @@ impl Late {
     }
 
     /// Nothing, where the program is not any more what it was: its hints say so.
-    fn read(&self, closure: &Closure, members: &Members<'_>) -> Known {
+    fn read(&self, closure: &Closure) -> Known {
         let program = closure.program();
-        let Some(file) = program.file_source().open_unchanged() else { return Known::default() };
+        let Ok(file) = program.file_source().open_unchanged() else { return Known::default() };
         let constants = self.work.constants(program.elf(), program.hints().get(), &file);
         let (Some(loader), Some(interpreter)) = (closure.loader(), closure.interpreter()) else {
             return Known { constants, loadable: Vec::new() };
@@ -101,7 +103,7 @@ impl Late {
             cpus: &loader.cpus,
         };
         let interpreter = loaded(interpreter, Place::fixed(interpreter.opened().to_owned()), Vec::new());
-        search.known(members, [loaded(program, self.place.clone(), self.origins.clone()), interpreter], constants)
+        search.known(&self.names, [loaded(program, self.place.clone(), self.origins.clone()), interpreter], constants)
     }
 
     fn around(&self, closure: &Closure) -> Kept {
@@ -137,10 +139,9 @@ pub(super) struct Search<'s> {
 impl Search<'_> {
     /// What a program has among its constants, where of the libraries that they name those count that are found and not
     /// loaded already.
-    pub(super) fn known(&self, members: &Members<'_>, program: [Loaded; 2], constants: Constants) -> Known {
-        let loaded = members.names();
+    pub(super) fn known(&self, loaded: &Names, program: [Loaded; 2], constants: Constants) -> Known {
         let libraries = constants.libraries.iter().map(OsString::as_os_str);
-        let wanted = libraries.filter(|&name| !loaded.contains(name) && !self.setting.excludes(name));
+        let wanted = libraries.filter(|&name| !loaded.contains_key(name) && !self.setting.excludes(name));
         let wanted: Vec<&OsStr> = wanted.collect();
         let mut loadable: Vec<(OsString, u64)> = Vec::new();
         for cpu in self.cpus.iter().filter(|_| !wanted.is_empty()) {

@@ -1,6 +1,6 @@
 //! The objects of a process, as far as the program's needs go.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -8,12 +8,11 @@ use super::closure::{Closure, Object, Request};
 use super::process::{Asked, Loaded, Loading, Requested};
 use super::source::LazyHints;
 use crate::analyze::{Elf, Hints};
+use crate::error::Cause;
 use crate::root::FileId;
 
 /// An object of a process.
 pub(super) struct Member<'a> {
-    /// By which it was asked for first.
-    name: &'a OsStr,
     pub(super) elf: &'a Elf,
     hints: &'a LazyHints,
     id: FileId,
@@ -55,20 +54,11 @@ impl<'a> Members<'a> {
         // Of a file that is loaded twice the first counts.
         self.all.iter().enumerate().rev().map(|(number, member)| (member.id, number)).collect()
     }
-
-    /// Every name that an object answers to.
-    pub(super) fn names(&self) -> HashSet<&'a OsStr> {
-        let asks = self.all.iter().flat_map(|member| &member.asks);
-        let asked = asks.filter(|ask| ask.object.is_some()).map(|ask| ask.name);
-        let own = self.all.iter().flat_map(|member| [Some(member.name), member.elf.soname()]);
-        asked.chain(own.flatten()).collect()
-    }
 }
 
 impl<'a> Member<'a> {
     fn of_loaded(loaded: &'a Loaded) -> Member<'a> {
         Member {
-            name: &loaded.name,
             elf: &loaded.elf,
             hints: &loaded.opened.parsed.hints,
             id: loaded.opened.parsed.stamp.id,
@@ -79,7 +69,6 @@ impl<'a> Member<'a> {
 
     fn of_object(object: &'a Object, numbers: &HashMap<&Path, usize>) -> Member<'a> {
         Member {
-            name: object.name(),
             elf: object.elf(),
             hints: object.hints(),
             id: object.file_source().stamp.id,
@@ -93,9 +82,10 @@ impl<'a> Member<'a> {
         self.hints.get()
     }
 
-    /// Whether nobody can say any more what tells of its needs.
-    pub(super) fn has_changed(&self) -> bool {
-        self.hints.are_lost()
+    /// Why nobody can say any more what tells of its needs.
+    pub(super) fn loss(&self) -> Option<&'a Cause> {
+        self.hints.get();
+        self.hints.loss().map(|(_, why)| why)
     }
 }
 

@@ -11,7 +11,9 @@ use rustix::io::Errno;
 use super::expand::RELATIVE_NAME;
 use super::files::{Files, Opened, Spot};
 use super::hidden::{self, Opening};
-use super::process::{Asked, INTERPRETER, Ignored, Loaded, Loading, NotFound, PROGRAM, RelativeElement, Requested};
+use super::process::{
+    Asked, INTERPRETER, Ignored, Loaded, Loading, Names, NotFound, PROGRAM, RelativeElement, Requested,
+};
 use super::search::{Anchor, FileTree, Found, Notes, Place};
 use super::setting::{Library, Setting};
 use crate::analyze::{DependencyKind, Machine};
@@ -100,7 +102,10 @@ pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpret
     let mut process = Process::of_program(start, program, interpreter);
     process.run();
     hidden::load(&mut process);
-    process.loading
+    let Process { mut loading, short_names, .. } = process;
+    loading.names = short_names;
+    loading.names.insert(loading.objects[INTERPRETER].name.clone(), INTERPRETER);
+    loading
 }
 
 /// The files that a program would find by these names, were it to load them.
@@ -122,7 +127,7 @@ struct Process<'t, T> {
     library_path: Arc<[Place]>,
     system: Arc<[Place]>,
     /// Base names of what a search found; sonames are never read.
-    short_names: HashMap<OsString, usize>,
+    short_names: Names,
     files: HashMap<FileId, usize>,
     /// RPATH or RUNPATH of an object, expanded.
     run_paths: HashMap<usize, Arc<[Place]>>,
@@ -157,7 +162,7 @@ impl<'t, T: FileTree> Process<'t, T> {
             notes: Notes::default(),
             library_path: setting.library_path.iter().cloned().chain(environment).collect(),
             system: start.directories.iter().filter_map(|path| place(path.as_os_str())).collect(),
-            short_names: HashMap::new(),
+            short_names: Names::new(),
             files: HashMap::from([(interpreter.opened.parsed.stamp.id, INTERPRETER)]),
             run_paths: HashMap::new(),
             done: 0,

@@ -129,6 +129,9 @@ pub(crate) struct RelativeElement {
     pub(crate) element: OsString,
 }
 
+/// Names, and the objects that answer to them.
+pub(crate) type Names = HashMap<OsString, usize>;
+
 /// What the loader of a program would have in memory.
 #[derive(Debug, Default)]
 pub(crate) struct Loading {
@@ -145,6 +148,8 @@ pub(crate) struct Loading {
     pub(crate) excluded: Vec<(usize, OsString)>,
     /// Libraries that an object loads by itself, that it gets on without, and that cannot be loaded.
     pub(crate) unloaded: Vec<Unloaded>,
+    /// The names that objects of the program's own namespace answer to, on every CPU.
+    pub(crate) names: Names,
     /// Whether a string was used that depends on the CPU.
     pub(crate) uses_platform: bool,
 }

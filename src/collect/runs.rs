@@ -37,14 +37,20 @@ impl Runs {
         let platforms = glibc::platforms(machine).iter();
         self.platforms = platforms.map(|&name| Cpu { platform: Some(name), levels: &[] }).collect();
         let tried = self.platforms.iter().map(|cpu| (cpu.clone(), load(&setting.on(cpu))));
-        let mut good = tried.filter(|(_, loading)| loading.not_found.is_empty());
+        let good: Vec<(Cpu, Loading)> = tried.filter(|(_, loading)| loading.not_found.is_empty()).collect();
+        let mut good = good.into_iter();
         if let Some((cpu, loading)) = good.next() {
             (self.loading, self.cpus) = (loading, vec![cpu]);
             for (cpu, loading) in good {
-                merge(&mut self.loading, loading);
-                self.cpus.push(cpu);
+                self.add(loading, cpu);
             }
         }
+    }
+
+    fn add(&mut self, loading: Loading, cpu: Cpu) {
+        self.loading.names.retain(|name, _| loading.names.contains_key(name));
+        merge(&mut self.loading, loading);
+        self.cpus.push(cpu);
     }
 
     /// A CPU of a level has the lower ones as well.
@@ -57,8 +63,7 @@ impl Runs {
     ) {
         for best in (0..levels.len()).rev() {
             let cpu = Cpu { levels: &levels[best..], ..cpu.clone() };
-            merge(&mut self.loading, load(&setting.on(&cpu)));
-            self.cpus.push(cpu);
+            self.add(load(&setting.on(&cpu)), cpu);
         }
     }
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use crate::analyze::{Buffers, Elf, Hints};
-use crate::root::{Input, Root, Stamp};
+use crate::error::Cause;
+use crate::root::{Fault, Input, Root, Stamp};
 
 /// A file of this machine in the state in which it was analyzed.
 #[derive(Clone, Debug)]
@@ -22,8 +23,12 @@ impl Source {
     }
 
     /// Opens it, if it is still as it was.
-    pub(super) fn open_unchanged(&self) -> Option<Input> {
-        self.root.open(&self.real).ok().filter(|input| input.stamp == self.stamp)
+    pub(super) fn open_unchanged(&self) -> Result<Input, Cause> {
+        match self.root.open(&self.real) {
+            Ok(input) if input.stamp == self.stamp => Ok(input),
+            Err(Fault::System(errno)) if !Fault::System(errno).is_absence() => Err(errno.into()),
+            Ok(_) | Err(_) => Err(Cause::Changed),
+        }
     }
 }
 
@@ -31,8 +36,7 @@ impl Source {
 #[derive(Debug, Default)]
 pub(crate) struct LazyHints {
     unread: Option<(Arc<Elf>, Source)>,
-    /// `None` where the file is no longer as it was.
-    read: OnceLock<Option<Hints>>,
+    read: OnceLock<Result<Hints, Cause>>,
 }
 
 impl LazyHints {
@@ -41,28 +45,53 @@ impl LazyHints {
     }
 
     pub(super) fn read(hints: Hints) -> LazyHints {
-        LazyHints { unread: None, read: OnceLock::from(Some(hints)) }
+        LazyHints { unread: None, read: OnceLock::from(Ok(hints)) }
     }
 
-    /// Nothing, where the file has changed.
+    /// None, where the file is not as it was, or cannot be read: see [`LazyHints::loss`].
     pub(crate) fn get(&self) -> &Hints {
         static NONE: Hints = Hints::NONE;
-        self.look().unwrap_or(&NONE)
-    }
-
-    /// Whether nobody can say any more what was in the file when it was analyzed.
-    pub(super) fn are_lost(&self) -> bool {
-        self.look().is_none()
-    }
-
-    fn look(&self) -> Option<&Hints> {
         let read = || match &self.unread {
-            None => Some(Hints::NONE),
+            None => Ok(Hints::NONE),
             Some((elf, source)) => {
                 let input = source.open_unchanged()?;
-                Some(Hints::read(elf, &input.file, input.stamp.size, &mut Buffers::default()))
+                Ok(Hints::read(elf, &input.file, input.stamp.size, &mut Buffers::default()))
             }
         };
-        self.read.get_or_init(read).as_ref()
+        self.read.get_or_init(read).as_ref().unwrap_or(&NONE)
+    }
+
+    /// The file of which somebody who asked got none, and why.
+    pub(super) fn loss(&self) -> Option<(&Source, &Cause)> {
+        let (_, source) = self.unread.as_ref()?;
+        Some((source, self.read.get()?.as_ref().err()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::root::{Fault, Walker};
+
+    #[test]
+    fn whoever_asks_for_what_was_in_a_file_that_has_changed_learns_that_nobody_knows() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app");
+        fs::copy(std::env::current_exe().unwrap(), &path).unwrap();
+        let root = Arc::new(Root::at(directory.path()).unwrap());
+        let (walk, input) = Walker::new(&root).open(Path::new("/app")).map_err(Fault::into_cause).unwrap();
+        let elf = Arc::new(Elf::read(&path).unwrap());
+        let source = Source { root, real: walk.real, stamp: input.stamp, is_elf: true };
+        let [early, late, gone] = [(); 3].map(|()| LazyHints::unread(elf.clone(), source.clone()));
+        assert!(!early.get().symbols().is_empty() && early.loss().is_none());
+        assert!(late.loss().is_none(), "nobody asked");
+        fs::OpenOptions::new().append(true).open(&path).and_then(|file| file.set_len(input.stamp.size + 1)).unwrap();
+        assert!(late.get().symbols().is_empty() && matches!(late.loss(), Some((_, Cause::Changed))));
+        fs::remove_file(&path).unwrap();
+        assert!(gone.get().symbols().is_empty() && matches!(gone.loss(), Some((_, Cause::Changed))));
+        assert!(!early.get().symbols().is_empty(), "what was read stays");
     }
 }

@@ -11,7 +11,6 @@ use super::closure::{self, Closure};
 use super::files::{Files, Opened, Spot, World};
 use super::late::{Known, Late, Search};
 use super::loader::{GlibcBuild, Libc, LoaderBuild, LoaderText};
-use super::members::Members;
 use super::musl::PathFile;
 use super::named::Constants;
 use super::place::{self, ProgramPlace};
@@ -22,7 +21,7 @@ use super::setting::{ByItself, Cpu, Library, SYSTEM_PRELOAD, Setting, preloaded}
 use super::wanted::{Met, Wanted};
 use super::{findings, load, refusal_of};
 use crate::analyze::{Machine, Priority, glibc};
-use crate::error::Cause;
+use crate::error::{Cause, Result};
 use crate::finding::Finding;
 use crate::root::{Fault, Input, Root};
 use crate::text::printable;
@@ -52,19 +51,30 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn collect(self, path: &Path) -> Result<Closure, Cause> {
+    pub(super) fn collect(self, path: &Path) -> Result<Closure> {
         let (root, machine) = (self.root.clone(), self.machine.clone());
         let files = Files::new(&root, &machine);
+        let fail = |cause: Cause| match cause {
+            unmet @ Cause::Unmet(_) => unmet.on("meet the needs of", path),
+            cause => cause.on("analyze", path),
+        };
+        let (name, run) = self.search(&files, path).map_err(fail)?;
+        expect_read(&run.loading)?;
+        self.finish(&files, &name, run).map_err(fail)
+    }
+
+    /// The name of the program at `path`, and what its loader makes of it.
+    fn search(&self, files: &Files<'_>, path: &Path) -> Result<(OsString, Run), Cause> {
         let absolute = std::path::absolute(path)?;
         let name = absolute.file_name().ok_or_else(|| Fault::Directory.into_cause())?.to_owned();
-        let (program, input) = self.open_program(&files, absolute, &name)?;
+        let (program, input) = self.open_program(files, absolute, &name)?;
         let capabilities = input.capabilities();
         let gains_rights = capabilities.is_some_and(|capabilities| capabilities.grant_rights);
         let run = match program.elf.interpreter().map(OsStr::to_owned) {
-            Some(interpreter) => self.run(&files, program, &input, interpreter, gains_rights)?,
-            None => self.static_run(&files, program, &input)?,
+            Some(interpreter) => self.run(files, program, &input, interpreter, gains_rights)?,
+            None => self.static_run(files, program, &input)?,
         };
-        self.finish(&files, &name, Run { has_capabilities: capabilities.is_some(), ..run })
+        Ok((name, Run { has_capabilities: capabilities.is_some(), ..run }))
     }
 
     /// The program, by its path in the root where it lies in there; and its file, to be read further.
@@ -157,7 +167,7 @@ impl Work {
                 let program = [program.clone(), interpreter.clone()];
                 let search =
                     Search { files, build: &build, cache: cache.as_ref(), setting: &setting, cpus: &runs.cpus };
-                search.known(&Members::of_loading(&runs.loading), program, constants)
+                search.known(&runs.loading.names, program, constants)
             });
             let met = match &known {
                 Some(known) => self.meet(files, &runs.loading, Some(&build), &known.constants)?,
@@ -280,7 +290,7 @@ impl Work {
         }
         let program = &loading.objects[PROGRAM];
         let (place, origins) = (program.place.clone(), program.origins.clone());
-        let unloaded = loading.unloaded.clone();
+        let (unloaded, names) = (loading.unloaded.clone(), std::mem::take(&mut loading.names));
         let root_of = [self.root.clone(), self.machine.clone()];
         Ok(closure::assemble(closure::Parts {
             has_capabilities,
@@ -291,7 +301,7 @@ impl Work {
             is_foreign,
             build,
             cpus,
-            late: Late { work: self, setting, place, origins, met, known, unloaded },
+            late: Late { work: self, setting, place, origins, met, known, unloaded, names },
             root_of,
         }))
     }
@@ -304,6 +314,16 @@ impl Work {
         let names = preloaded(&files.read(Path::new(SYSTEM_PRELOAD), MAX_PRELOAD).ok()?);
         let names: Vec<String> = names.iter().map(|name| printable(name).to_string()).collect();
         (!names.is_empty()).then(|| findings::system_preload(&names.join(", ")))
+    }
+}
+
+/// Where what tells of needs decided on what is loaded, it must have been read: nothing is not what a file says that cannot
+/// be read.
+fn expect_read(loading: &Loading) -> Result<()> {
+    let mut losses = loading.objects.iter().filter_map(|object| object.opened.parsed.hints.loss());
+    match losses.next() {
+        Some((source, why)) => Err(why.restated().on("analyze", source.on_machine())),
+        None => Ok(()),
     }
 }
 

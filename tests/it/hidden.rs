@@ -2,7 +2,7 @@
 
 use scratchpack::{Collector, Level, Priority, Rule};
 
-use crate::elf::{Fixture, RPATH, RUNPATH, library, program};
+use crate::elf::{AUDIT, Fixture, RPATH, RUNPATH, library, program};
 use crate::root::{Root, missing, opened, rules, tree};
 
 /// A root with a C library of a glibc that has its name service inside.
@@ -221,6 +221,32 @@ fn whoever_loads_libraries_and_does_not_say_which_is_warned_of_with_those_among_
         assert_eq!(opened(&closure), ["/lib/libc.so.6", "/lib/libp.so"]);
         assert_eq!(closure.findings(), []);
     }
+}
+
+#[test]
+fn a_name_that_only_an_auditing_object_knows_is_one_that_the_program_could_load() {
+    let app = app().imports(&["dlopen"]).data(b"\0libp.so\0").with(AUDIT, "/opt/a/liba.so").with(RUNPATH, "/opt/l");
+    let root = root()
+        .file("/app", &app)
+        .file("/opt/a/liba.so", &library("liba.so").needs("libp.so").with(RUNPATH, "/opt/a"))
+        .file("/opt/a/libp.so", &library("libp.so"))
+        .file("/opt/l/libp.so", &library("libp.so").needs("libc.so.6"));
+    assert!(root.closure("/app").findings()[0].message().contains("--library libp.so"));
+    let closure = collector(&root).auto().collect(root.on_machine("/app")).unwrap();
+    assert!(opened(&closure).contains(&"/opt/l/libp.so".to_owned()), "{:?}", opened(&closure));
+}
+
+#[test]
+fn a_name_that_is_known_on_some_cpus_only_is_one_that_the_program_could_load() {
+    let v3 = "/opt/l/glibc-hwcaps/x86-64-v3/libx.so";
+    let root = root()
+        .file("/app", &app().imports(&["dlopen"]).data(b"\0libp.so\0").needs("libx.so").with(RUNPATH, "/opt/l"))
+        .file("/opt/l/libx.so", &library("libx.so"))
+        .file(v3, &library("libx.so").needs("libp.so").with(RUNPATH, "/opt/p"))
+        .file("/opt/p/libp.so", &library("libp.so"))
+        .file("/opt/l/libp.so", &library("libp.so").needs("libc.so.6"));
+    let closure = collector(&root).auto().hwcaps("all").collect(root.on_machine("/app")).unwrap();
+    assert!(opened(&closure).contains(&"/opt/l/libp.so".to_owned()), "{:?}", opened(&closure));
 }
 
 #[test]

@@ -49,6 +49,15 @@ fn the_library_path_comes_before_rpath_and_runpath() {
 }
 
 #[test]
+fn a_soname_is_no_name_so_the_program_could_load_another_file_by_it() {
+    let root = root()
+        .file("/app", &app(&["liba.so"]).imports(&["dlopen"]).data(b"\0libx.so.1\0"))
+        .file("/lib/liba.so", &library("libx.so.1"))
+        .file("/lib/libx.so.1", &library("libx.so.1").needs("libc.so"));
+    assert!(root.closure("/app").findings()[0].message().contains("--library libx.so.1"));
+}
+
+#[test]
 fn runpath_is_inherited() {
     let root = root()
         .file("/app", &app(&["liba.so"]).with(RUNPATH, "/opt/l"))

@@ -63,7 +63,7 @@ fn needs_are_read_when_somebody_asks_and_of_a_file_that_has_changed_by_then_nobo
     assert_eq!(findings(&asked_early), [(Level::Note, "users"), (Level::Note, "time-zones")]);
     let root = root.file("/lib/libx.so", &library("libx.so").imports(&["localtime"]).data(&[0; 9_999]));
     assert_eq!(findings(&asked_early), [(Level::Note, "users"), (Level::Note, "time-zones")]);
-    assert_eq!(findings(&asked_late), [(Level::Warning, "changed"), (Level::Note, "users")]);
+    assert_eq!(findings(&asked_late), [(Level::Warning, "unread"), (Level::Note, "users")]);
     assert_eq!(asked_late.findings()[0].evidence(), "/lib/libx.so");
     assert_eq!(asked_late.requirements().len(), 1);
     assert_eq!(findings(&root.closure("/app"))[1], (Level::Note, "time-zones"));
