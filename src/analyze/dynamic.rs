@@ -3,7 +3,6 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use goblin::container::Container;
 use goblin::elf::dynamic::{
     DT_FLAGS_1, DT_GNU_HASH, DT_HASH, DT_JMPREL, DT_NEEDED, DT_NULL, DT_PLTRELSZ, DT_REL, DT_RELA, DT_RELASZ, DT_RELSZ,
     DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_SYMTAB, DT_VERDEF, DT_VERNEED, Dyn,
@@ -12,7 +11,7 @@ use goblin::elf::program_header::{PT_DYNAMIC, ProgramHeader};
 use scroll::ctx::SizeWith;
 
 use super::limits::{MAX_DYNAMIC_ENTRIES, MAX_NAME, MAX_NEEDED, MAX_PATH_LIST};
-use super::numbers::{u32_at, u64_at};
+use super::numbers::word_at;
 use super::reader::{ReadAt, Reader};
 use super::segments::Segments;
 use super::versions::Versions;
@@ -101,12 +100,8 @@ fn read_entries<R: ReadAt + ?Sized>(
     }
     let bytes = reader.bytes(header.p_offset, count * entry, "dynamic section")?;
     let mut entries = Entries { all: Vec::with_capacity(count.min(64)), ..Entries::default() };
-    let word = |bytes, at: usize| match segments.ctx.container {
-        Container::Big => u64_at(bytes, 8 * at, segments.ctx.le),
-        Container::Little => u64::from(u32_at(bytes, 4 * at, segments.ctx.le)),
-    };
     for entry in bytes.chunks_exact(entry) {
-        let (d_tag, d_val) = (word(entry, 0), word(entry, 1));
+        let (d_tag, d_val) = (word_at(entry, 0, segments.ctx), word_at(entry, 1, segments.ctx));
         if d_tag == DT_NULL {
             return Ok(entries);
         }

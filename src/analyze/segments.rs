@@ -7,7 +7,7 @@ use scroll::Pread;
 
 use super::limits::MAX_PROGRAM_HEADERS;
 use super::machine::{ByteOrder, Class, Machine};
-use super::numbers::{u32_at, u64_at};
+use super::numbers::{u32_at, word_at};
 use super::reader::{ReadAt, Reader};
 use crate::error::Cause;
 
@@ -156,22 +156,17 @@ fn read_headers<R: ReadAt + ?Sized>(
 
 /// `Elf64_Phdr`, or `Elf32_Phdr`, in which the flags stand elsewhere (elf(5)).
 fn program_header(bytes: &[u8], ctx: Ctx) -> ProgramHeader {
-    let word = |at| u32_at(bytes, at, ctx.le);
-    let wide = |number: usize| match ctx.container {
-        Container::Big => u64_at(bytes, 8 * number, ctx.le),
-        Container::Little => u64::from(u32_at(bytes, 4 * number, ctx.le)),
-    };
-    let flags = if ctx.container.is_big() { 4 } else { 24 };
-    // The fields by their numbers, of which flags and alignment take one of 4 bytes each.
+    let word = |number| word_at(bytes, number, ctx);
+    let (flags, alignment) = if ctx.container.is_big() { (4, 6) } else { (24, 7) };
     ProgramHeader {
-        p_type: word(0),
-        p_flags: word(flags),
-        p_offset: wide(1),
-        p_vaddr: wide(2),
-        p_paddr: wide(3),
-        p_filesz: wide(4),
-        p_memsz: wide(5),
-        p_align: if ctx.container.is_big() { wide(6) } else { wide(7) },
+        p_type: u32_at(bytes, 0, ctx.le),
+        p_flags: u32_at(bytes, flags, ctx.le),
+        p_offset: word(1),
+        p_vaddr: word(2),
+        p_paddr: word(3),
+        p_filesz: word(4),
+        p_memsz: word(5),
+        p_align: word(alignment),
     }
 }
 

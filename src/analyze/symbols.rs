@@ -9,10 +9,10 @@ use goblin::elf::dynamic::{
 use goblin::elf::header::{EM_S390, ET_EXEC};
 use goblin::elf::program_header::PT_INTERP;
 use goblin::elf::section_header::SHN_UNDEF;
-use scroll::Pread;
 
 use super::dynamic::{Entries, Strings};
 use super::limits::{MAX_RELOCATIONS, MAX_SYMBOLS};
+use super::numbers::{u32_at, u64_at, word_at};
 use super::reader::{PIECE, ReadAt, Reader};
 use super::segments::Segments;
 use crate::error::Cause;
@@ -110,8 +110,7 @@ impl Layout {
     }
 
     pub(super) fn name(&self, entry: &[u8]) -> u32 {
-        let name = entry.first_chunk().copied().unwrap_or_default();
-        if self.order.is_little() { u32::from_le_bytes(name) } else { u32::from_be_bytes(name) }
+        u32_at(entry, 0, self.order)
     }
 
     pub(super) fn is_undefined(&self, entry: &[u8]) -> bool {
@@ -209,12 +208,9 @@ impl<R: ReadAt + ?Sized> Tables<'_, '_, R> {
         let offset = self.segments.offset_of(address, size)?;
         let relative = relative.min(size / record as u64);
         let count = (size / record as u64 - relative).min(MAX_RELOCATIONS);
-        let (order, mut highest) = (self.segments.ctx.le, 0);
+        let (ctx, mut highest) = (self.segments.ctx, 0);
         let read = self.reader.records(offset + relative * record as u64, count, record, |_, record| {
-            let symbol = match is_64 {
-                true => record.pread_with::<u64>(word, order).unwrap_or(0) >> 32,
-                false => u64::from(record.pread_with::<u32>(word, order).unwrap_or(0) >> 8),
-            };
+            let symbol = word_at(record, 1, ctx) >> if is_64 { 32 } else { 8 };
             highest = highest.max(symbol);
         });
         read.ok().map(|()| highest + 1)
@@ -232,12 +228,12 @@ impl<R: ReadAt + ?Sized> Tables<'_, '_, R> {
 
     fn word(&mut self, address: u64) -> Option<u32> {
         let order = self.segments.ctx.le;
-        self.at(address, 4).ok()?.pread_with(0, order).ok()
+        self.at(address, 4).ok().map(|bytes| u32_at(bytes, 0, order))
     }
 
     fn wide_word(&mut self, address: u64) -> Option<u64> {
         let order = self.segments.ctx.le;
-        self.at(address, 8).ok()?.pread_with(0, order).ok()
+        self.at(address, 8).ok().map(|bytes| u64_at(bytes, 0, order))
     }
 
     fn at(&mut self, address: u64, size: usize) -> Result<&[u8], Cause> {
