@@ -3,7 +3,7 @@
 use crate::analyze::ReadAt;
 use crate::collect::Source;
 use crate::error::{Cause, Error, Result};
-use crate::root::{Fault, Input};
+use crate::root::Input;
 
 /// A file that was analyzed, open for its bytes.
 pub(crate) struct SourceReader<'s> {
@@ -14,10 +14,10 @@ pub(crate) struct SourceReader<'s> {
 impl<'s> SourceReader<'s> {
     /// Opens the file again, which must be the one that was analyzed.
     pub(crate) fn open(source: &'s Source) -> Result<Self> {
-        match source.root.open(&source.real) {
-            Ok(input) if input.stamp == source.stamp => Ok(SourceReader { source, input }),
-            Ok(_) | Err(Fault::Directory | Fault::Special | Fault::Loop) => Err(changed(source)),
-            Err(fault) => Err(fault.into_cause().on("read", source.on_machine())),
+        match source.open_unchanged() {
+            Ok(input) => Ok(SourceReader { source, input }),
+            Err(Cause::Changed) => Err(changed(source)),
+            Err(cause) => Err(cause.on("read", source.on_machine())),
         }
     }
 

@@ -170,7 +170,7 @@ fn read(source: &Source, is_list: bool) -> Option<(Parsed, Option<Vec<u8>>)> {
         let why = Cause::NotElf("it is not an ELF file".into());
         return Some((Parsed::nothing(source.stamp, why), None));
     }
-    let input = source.root.open(&source.real).ok().filter(|input| input.stamp == source.stamp)?;
+    let input = source.open_unchanged().ok()?;
     let parsed = Parsed::read(&input.file, input.stamp.size, input.stamp);
     let list = || {
         let mut bytes = vec![0; usize::try_from(input.stamp.size).ok().filter(|&size| size <= MAX_LIST)?];

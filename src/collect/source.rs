@@ -23,11 +23,11 @@ impl Source {
     }
 
     /// Opens it, if it is still as it was.
-    pub(super) fn open_unchanged(&self) -> Result<Input, Cause> {
+    pub(crate) fn open_unchanged(&self) -> Result<Input, Cause> {
         match self.root.open(&self.real) {
             Ok(input) if input.stamp == self.stamp => Ok(input),
-            Err(Fault::System(errno)) if !Fault::System(errno).is_absence() => Err(errno.into()),
-            Ok(_) | Err(_) => Err(Cause::Changed),
+            Ok(_) | Err(Fault::Directory | Fault::Special | Fault::Loop) => Err(Cause::Changed),
+            Err(fault) => Err(fault.into_cause()),
         }
     }
 }
@@ -54,7 +54,10 @@ impl LazyHints {
         let read = || match &self.unread {
             None => Ok(Hints::NONE),
             Some((elf, source)) => {
-                let input = source.open_unchanged()?;
+                let input = source.open_unchanged().map_err(|cause| match cause {
+                    Cause::NotFound => Cause::Changed,
+                    other => other,
+                })?;
                 Ok(Hints::read(elf, &input.file, input.stamp.size, &mut Buffers::default()))
             }
         };
