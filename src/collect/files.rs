@@ -120,10 +120,10 @@ impl<'r> Files<'r> {
         let mut parsed = self.parsed.borrow_mut();
         let read = || {
             let stamp = input.stamp;
-            let parsed = Parsed::without_hints(&input.file, stamp.size, stamp, &mut self.buffers.borrow_mut());
+            let (machine, elf) = analyzed(&input.file, stamp.size, &mut self.buffers.borrow_mut());
             let source = || Source { root: tree.root.clone(), real: walk.real.clone(), stamp, is_elf: true };
-            let hints = parsed.elf.as_ref().map(|elf| Arc::new(LazyHints::unread(elf.clone(), source())));
-            Rc::new(Parsed { hints: hints.unwrap_or_default(), ..parsed })
+            let hints = elf.as_ref().map(|elf| Arc::new(LazyHints::unread(elf.clone(), source())));
+            Rc::new(Parsed { stamp, machine, hints: hints.unwrap_or_default(), elf })
         };
         parsed.entry(input.stamp.id).or_insert_with(read).clone()
     }
@@ -143,24 +143,29 @@ impl Parsed {
     /// What `source`, of `size` bytes, says.
     pub(crate) fn read<R: ReadAt + ?Sized>(source: &R, size: u64, stamp: Stamp) -> Self {
         let mut buffers = Buffers::default();
-        let parsed = Parsed::without_hints(source, size, stamp, &mut buffers);
-        let hints = parsed.elf.as_ref().map_or(Hints::NONE, |elf| Hints::read(elf, source, size, &mut buffers));
-        Parsed { hints: Arc::new(LazyHints::read(hints)), ..parsed }
+        let (machine, elf) = analyzed(source, size, &mut buffers);
+        let hints = elf.as_ref().map_or(Hints::NONE, |elf| Hints::read(elf, source, size, &mut buffers));
+        Parsed { stamp, machine, elf, hints: Arc::new(LazyHints::read(hints)) }
     }
 
     /// Of a file that is none of ours, or cannot be read.
     pub(crate) fn nothing(stamp: Stamp, why: Cause) -> Self {
         Parsed { stamp, machine: None, elf: Err(why), hints: Arc::default() }
     }
+}
 
-    fn without_hints<R: ReadAt + ?Sized>(source: &R, size: u64, stamp: Stamp, buffers: &mut Buffers) -> Self {
-        let elf = Elf::read_into(source, size, buffers).map(Arc::new);
-        let machine = match &elf {
-            Ok(elf) => Some(elf.machine()),
-            Err(_) => analyze::machine_of_file(source, size),
-        };
-        Parsed { stamp, machine, elf, hints: Arc::default() }
-    }
+/// What its header names, and what a loader reads of it.
+fn analyzed<R: ReadAt + ?Sized>(
+    source: &R,
+    size: u64,
+    buffers: &mut Buffers,
+) -> (Option<Machine>, Result<Arc<Elf>, Cause>) {
+    let elf = Elf::read_into(source, size, buffers).map(Arc::new);
+    let machine = match &elf {
+        Ok(elf) => Some(elf.machine()),
+        Err(_) => analyze::machine_of_file(source, size),
+    };
+    (machine, elf)
 }
 
 /// The read-only parts of an object, in all at most `limit` bytes.

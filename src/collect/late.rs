@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::cache::Cache;
 use super::closure::{Closure, Object};
@@ -35,8 +35,8 @@ pub(super) struct Late {
     /// Where its `$ORIGIN` is.
     pub(super) origins: Vec<Spot>,
     pub(super) met: Met,
-    /// What was found before, where needs are to be met.
-    pub(super) known: Option<Known>,
+    /// Set from the start where needs are to be met.
+    pub(super) known: OnceLock<Known>,
     pub(super) unloaded: Vec<Unloaded>,
     /// Names for which nothing would be loaded, because it is there already.
     pub(super) names: Names,
@@ -64,8 +64,7 @@ impl Late {
             return Needs::default();
         }
         let members = Members::of_closure(closure);
-        let read = if self.known.is_none() { self.read(closure) } else { Known::default() };
-        let Known { constants, loadable } = self.known.as_ref().unwrap_or(&read);
+        let Known { constants, loadable } = self.known.get_or_init(|| self.read(closure));
         let told = told::tell(&members, constants);
         let process = Process {
             members: &members,

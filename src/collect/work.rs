@@ -4,7 +4,7 @@ mod needs;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::cache::Cache;
 use super::closure::{self, Closure};
@@ -288,6 +288,7 @@ impl Work {
             let excluded = known.constants.libraries.iter().filter(|name| setting.excludes(name));
             loading.excluded.extend(excluded.map(|name| (PROGRAM, name.clone())));
         }
+        let known = known.map_or_else(OnceLock::new, OnceLock::from);
         let program = &loading.objects[PROGRAM];
         let (place, origins) = (program.place.clone(), program.origins.clone());
         let (unloaded, names) = (loading.unloaded.clone(), std::mem::take(&mut loading.names));
