@@ -6,6 +6,7 @@ mod analyzing;
 mod architectures;
 mod caching;
 mod checking;
+mod damaged;
 mod documents;
 mod elf;
 mod errors;
@@ -26,6 +27,9 @@ mod searching;
 mod stranger;
 mod unbuilt_cache;
 mod variants;
+mod verified;
+#[path = "../verify/mod.rs"]
+mod verify;
 mod versions;
 
 #[cfg(feature = "cli")]
