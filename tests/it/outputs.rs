@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::elf::{library, program};
 use crate::layers::large;
 use crate::root::{Root, tree};
-use crate::verify::verified;
+use crate::verify::{self, verified};
 
 fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> =
@@ -54,6 +54,7 @@ fn a_docker_archive_has_its_layer_first_uncompressed_and_its_manifest_last() {
     let image = builder.compression(Compression::ZSTD).build().map(verified).unwrap();
     let mut bytes = Vec::new();
     let written = image.write_docker_archive_to(&mut bytes).unwrap();
+    verify::docker_archive(&bytes).unwrap();
     assert_eq!(written.size(), bytes.len() as u64);
     let members = in_order(&bytes);
     let config = format!("{}.json", written.config_digest().strip_prefix("sha256:").unwrap());
@@ -169,6 +170,7 @@ fn a_layout_keeps_the_images_of_other_names() {
     write("a:1", 0);
     write("b", 0);
     write("a:1", 5);
+    verify::layout(&layout).unwrap();
     assert_eq!(index(&layout), ["docker.io/library/b:latest", "docker.io/library/a:1"]);
     assert_eq!(names(&layout), ["blobs", "index.json", "oci-layout"]);
 }
