@@ -45,7 +45,7 @@ pub(crate) enum PathFile {
 
 impl PathFile {
     pub(crate) fn read(files: &Files<'_>, path: &Path) -> PathFile {
-        match files.read(path, MAX_PATH_FILE) {
+        match files.read_whole(path, MAX_PATH_FILE) {
             Ok(list) => PathFile::Holds(list),
             Err(Fault::System(Errno::NOENT)) => PathFile::Absent,
             Err(_) => PathFile::Unreadable,

@@ -53,7 +53,7 @@ impl Constants {
     pub(super) fn read(program: &Input, sought: Sought) -> Constants {
         let mut reading = Reading::new(sought);
         if sought.libraries || sought.sets != Sets::None || sought.bundle {
-            constants(&program.file, program.stamp.size, MAX_CONSTANTS, |passage| reading.go_through(passage));
+            constants(program, program.stamp.size, MAX_CONSTANTS, |passage| reading.go_through(passage));
         }
         let mut bundles = BUNDLES.into_iter().zip(reading.has_bundle);
         let bundle = bundles.find(|(_, is_held)| *is_held).map(|((name, _), _)| name);
@@ -144,7 +144,7 @@ fn printable_end(text: &[u8]) -> &[u8] {
 /// Whether a text is among the constants of a file, ended by NUL.
 pub(super) fn holds(program: &Input, wanted: &[u8]) -> bool {
     let mut is_there = false;
-    constants(&program.file, program.stamp.size, MAX_CONSTANTS, |passage| {
+    constants(program, program.stamp.size, MAX_CONSTANTS, |passage| {
         passage.texts(|text| is_there |= text == wanted);
     });
     is_there

@@ -58,7 +58,7 @@ impl LazyHints {
                     Cause::NotFound => Cause::Changed,
                     other => other,
                 })?;
-                Ok(Hints::read(elf, &input.file, input.stamp.size, &mut Buffers::default()))
+                Ok(Hints::read(elf, &input, input.stamp.size, &mut Buffers::default()))
             }
         };
         self.read.get_or_init(read).as_ref().unwrap_or(&NONE)

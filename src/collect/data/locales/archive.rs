@@ -92,7 +92,7 @@ fn range(input: &Input, at: u32, size: usize) -> Option<Vec<u8>> {
         return None;
     }
     let mut bytes = vec![0; size];
-    let filled = input.file.read_at(&mut bytes, u64::from(at)).ok()?;
+    let filled = input.read_at(&mut bytes, u64::from(at)).ok()?;
     (filled == size).then_some(bytes)
 }
 
