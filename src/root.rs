@@ -23,7 +23,9 @@ use rustix::io::Errno;
 use crate::error::{Cause, Error};
 use faults::Faults;
 
-pub(crate) use walk::{MAX_LINKS, PATH_MAX, Step, Walk, Walker, ends_as_directory, expect_possible, steps_to_walk};
+pub(crate) use walk::{
+    MAX_LINKS, NAME_MAX, PATH_MAX, Step, Walk, Walker, ends_as_directory, expect_possible, steps_to_walk,
+};
 
 const OPEN_ROOT: &str = "use as root";
 

@@ -118,7 +118,8 @@ impl<'r> Files<'r> {
         let (_, input) = self.root.walker.open(path)?;
         let size = input.stamp.size;
         if size > limit {
-            let why = format!("it has {size} bytes, and no such file has more than {limit}; remove it, or make it anew");
+            let why =
+                format!("it has {size} bytes, and no such file has more than {limit}; remove it, or make it anew");
             self.root.root.note(path, Cause::malformed(why));
             return Err(Fault::System(Errno::FBIG));
         }

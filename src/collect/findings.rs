@@ -165,7 +165,7 @@ pub(super) fn system_preload(names: &str) -> Finding {
         format!(
             "/etc/ld.so.preload has {} loaded into every program of this system; the image has neither that file nor \
              what it names. Link the program with it if it needs it",
-            names.escape_debug()
+            names
         ),
         "/etc/ld.so.preload",
     )

@@ -235,7 +235,7 @@ impl Work {
                 Some(at) => Ok(&known[at..]),
                 None => Err(Cause::InvalidOption(vec![format!(
                     "`{}` is no glibc-hwcaps level of {}; give {}all",
-                    level.escape_debug(),
+                    printable(level),
                     machine.name(),
                     known.iter().map(|level| format!("{level}, ")).collect::<String>()
                 )])),

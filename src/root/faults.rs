@@ -87,4 +87,3 @@ pub(super) fn is_of_kernel(file: impl std::os::fd::AsFd, blocks: u64) -> Result<
     let magic = || Ok(rustix::fs::fstatfs(file)?.f_type as u64);
     Ok(blocks == 0 && OF_KERNEL.contains(&magic()?))
 }
-

@@ -18,7 +18,7 @@ pub(crate) const MAX_LINKS: usize = 40;
 pub(crate) const PATH_MAX: usize = 4_096;
 
 /// Bytes of a name (NAME_MAX of limits.h): a longer one is another error than one that is not there.
-const NAME_MAX: usize = 255;
+pub(crate) const NAME_MAX: usize = 255;
 
 /// Something that a path leads through, and that must exist for the path to be walked again.
 #[derive(Debug, PartialEq, Eq)]

@@ -15,6 +15,7 @@ mod extras;
 mod hidden;
 mod hostile;
 mod layers;
+mod messages;
 mod musl;
 mod needs;
 mod outputs;

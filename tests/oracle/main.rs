@@ -47,3 +47,14 @@ mod tree;
 mod loading;
 #[cfg(feature = "cli")]
 mod needs;
+#[cfg(feature = "cli")]
+mod unreadable;
+
+#[cfg(feature = "cli")]
+#[path = "../it/elf.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod elf;
+#[cfg(feature = "cli")]
+#[path = "../it/root.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod root;
