@@ -42,6 +42,7 @@ use std::sync::Arc;
 
 use crate::analyze::Priority;
 use crate::error::{Cause, Result};
+use crate::limits::MAX_PATH_ELEMENTS;
 use crate::need::Need;
 use crate::root::{Fault, Root};
 use crate::trace::{Refusal, Why};
@@ -272,6 +273,10 @@ impl Collector {
     }
 
     fn places_of_library_path(&self) -> Result<Vec<Place>> {
+        if let Some(dir) = self.library_path.get(MAX_PATH_ELEMENTS) {
+            let why = format!("it is one of more than {MAX_PATH_ELEMENTS} directories, which is the limit");
+            return Err(Cause::InvalidOption(vec![why]).on("search the library path", dir));
+        }
         let place = |dir: &PathBuf| {
             let path = std::path::absolute(dir).map_err(|error| Cause::from(error).on("search", dir))?;
             let cause = match std::fs::metadata(&path) {

@@ -145,7 +145,10 @@ impl Fault {
         match self {
             Fault::Directory => Cause::NotElf("it is a directory; give the executable itself".into()),
             Fault::Special => Cause::NotElf("it is not a regular file; give the executable itself".into()),
-            Fault::Loop => Cause::Io(Errno::LOOP.into()),
+            Fault::Loop => Cause::Io(std::io::Error::new(
+                std::io::Error::from(Errno::LOOP).kind(),
+                format!("it leads through more than {MAX_LINKS} symlinks, which is the limit"),
+            )),
             Fault::System(Errno::NOTDIR) => Cause::NotFound,
             Fault::System(errno) => errno.into(),
         }

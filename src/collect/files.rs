@@ -166,7 +166,7 @@ impl Parsed {
     pub(crate) fn read<R: ReadAt + ?Sized>(source: &R, size: u64, stamp: Stamp) -> Self {
         let mut buffers = Buffers::default();
         let (machine, elf) = analyzed(source, size, &mut buffers);
-        let hints = elf.as_ref().map_or(Hints::NONE, |elf| Hints::read(elf, source, size, &mut buffers));
+        let hints = elf.as_ref().map_or(Ok(Hints::NONE), |elf| Hints::read(elf, source, size, &mut buffers));
         Parsed { stamp, machine, elf, hints: Arc::new(LazyHints::read(hints)) }
     }
 

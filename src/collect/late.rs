@@ -22,8 +22,10 @@ use super::wanted::Met;
 use super::work::Work;
 use super::{findings, glibc, musl};
 use crate::finding::Finding;
+use crate::limits::MAX_NAMED;
 use crate::need::Requirement;
 use crate::root::Walk;
+use crate::text::printable;
 
 /// What it takes to tell of the needs of a closure.
 #[derive(Debug)]
@@ -78,6 +80,7 @@ impl Late {
             unloaded: &self.unloaded,
         };
         let (requirements, mut findings) = (process.requirements(&told), process.findings(&told));
+        findings.extend(constants.is_cut.then(|| too_many_names(closure.program())));
         findings.extend(self.faults(closure));
         Needs { requirements, findings }
     }
@@ -127,6 +130,18 @@ impl Late {
         };
         self.work.around(closure.all().map(neighbour).collect(), closure.loader().map(|loader| &loader.build))
     }
+}
+
+fn too_many_names(program: &Object) -> Finding {
+    let path = printable(program.path()).to_string();
+    Finding::warning(
+        "dlopen",
+        format!(
+            "the constants of {path} hold more than {MAX_NAMED} names of libraries, locales and character sets, which is \
+             the limit; the others were not looked for: name what it needs of them"
+        ),
+        &path,
+    )
 }
 
 /// An object as its loader had it.

@@ -30,7 +30,7 @@ use crate::text::printable;
 use crate::trace::{Attempt, Missing, Refusal, Rule, Why};
 
 /// Bytes of an ld.so.cache that are believed; one of 10,000 libraries has about 1 MiB.
-const MAX_CACHE: u64 = 64 << 20;
+const MAX_CACHE: u64 = 32 << 20;
 
 /// Bytes of an ld.so.preload that are looked at.
 const MAX_PRELOAD: u64 = 64 << 10;
@@ -72,6 +72,9 @@ impl Work {
         };
         let (name, run) = self.search(&files, path).map_err(fail)?;
         expect_read(&run.loading)?;
+        if let Some(excess) = &run.loading.excess {
+            return Err(fail(Cause::malformed(excess)));
+        }
         self.finish(&files, &name, run).map_err(fail)
     }
 

@@ -11,8 +11,7 @@ use rustix::io::Errno;
 
 use super::{Fault, Input, Root, expect_regular_type, split};
 
-/// Symlinks that one path may cross (path_resolution(7)).
-pub(crate) const MAX_LINKS: usize = 40;
+pub(crate) use crate::limits::MAX_LINKS;
 
 /// Bytes of a path, the NUL at its end included (limits.h).
 pub(crate) const PATH_MAX: usize = 4_096;

@@ -50,12 +50,12 @@ impl Archive {
     pub(super) fn read(&self, name: &str) -> Option<Categories> {
         let (_, at) = self.names.iter().find(|(known, _)| known == name)?;
         let record = range(&self.input, *at, RECORD)?;
+        // Of all of them; a real locale has less than one category may have.
+        let mut left = MAX_CATEGORY;
         let read = |(category, _): &(usize, &str)| {
             let (at, size) =
                 (number(&record, 4 + category * 8, self.read)?, number(&record, 8 + category * 8, self.read)?);
-            if u64::from(size) > MAX_CATEGORY {
-                return None;
-            }
+            left = left.checked_sub(u64::from(size))?;
             range(&self.input, at, usize::try_from(size).ok()?)
         };
         let categories = CATEGORIES.iter().map(read).collect();
