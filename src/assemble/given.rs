@@ -46,7 +46,9 @@ impl Given {
         let at = self.at();
         let why = path_problem(&at).or_else(|| match self {
             Given::File { .. } => None,
-            Given::Link { at, .. } if ends_as_directory(at) => Some("give the link's own path, without a slash at its end"),
+            Given::Link { at, .. } if ends_as_directory(at) => {
+                Some("give the link's own path, without a slash at its end")
+            }
             Given::Link { target, .. } => target_problem(target),
             Given::Directory { mode, .. } => {
                 mode.is_some_and(|mode| mode > 0o7777).then_some("its mode must be one of 0 to 7777, in octal")

@@ -182,7 +182,7 @@ fn errors_are_fit_for_a_terminal_in_both_of_their_forms() {
     refused(&|builder| builder.library_path(nasty_path("/none")));
     refused(&|builder| builder.binary(nasty_path("/none")));
     refused(&|builder| builder.binary(&mine));
-    refused(&|builder| builder.library(OsStr::from_bytes(&name)));
+    refused(&|builder| builder.library(OsStr::from_bytes(&[b"q", name.as_slice()].concat())));
     refused(&|builder| builder.with(Need::Locale(text.clone())));
     refused(&|builder| builder.with(Need::Charset(text.clone())));
     refused(&|builder| builder.with(Need::Terminal(text.clone())));

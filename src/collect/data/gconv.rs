@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::constants::Constants;
-use super::system::{Kind, extra};
+use super::system::{Kind, extra, refused};
 use super::{Supply, Surroundings};
 use crate::analyze::ByteOrder;
 use crate::collect::extra::{Extra, ExtraContent};
@@ -46,10 +46,15 @@ pub(super) fn all(around: &Surroundings<'_>) -> Result<Supply, String> {
     let gconv = Gconv::read(around)?;
     let files: BTreeSet<&str> = gconv.config.modules().map(|module| module.file.as_str()).collect();
     let modules = files.into_iter().filter(|file| gconv.has(file)).map(|file| gconv.directory.join(file)).collect();
-    let mut lists = gconv.lists.clone();
-    lists.push(gconv.directory.join(CACHE));
     let kind = Kind { directories: &[&gconv.directory], limit: MAX_LIST };
-    let extras = lists.iter().filter_map(|path| kind.copied(path, &Need::Gconv, around)).collect();
+    let copied = |path: &PathBuf| kind.copied(path, &Need::Gconv, around);
+    let is_there = |path: &PathBuf| around.files.walker(World::Root).walk(path).is_ok();
+    let mut extras = Vec::new();
+    for list in gconv.lists.iter().filter(|list| is_there(list)) {
+        extras.push(copied(list).ok_or_else(|| refused(list, "it is no file of this directory, or too large"))?);
+    }
+    // What the lists say, it only says again.
+    extras.extend(copied(&gconv.directory.join(CACHE)));
     Ok(Supply { extras, modules })
 }
 
