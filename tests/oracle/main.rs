@@ -17,6 +17,7 @@ mod ldconfig;
 mod link;
 mod loader;
 mod musl;
+mod names;
 mod packed;
 mod packing;
 mod parallel;
