@@ -1,7 +1,5 @@
 //! What one ELF file says about itself, read with a few positioned reads whatever the file's size.
 
-pub mod limits;
-
 mod arm;
 mod concealed;
 mod constants;
@@ -28,6 +26,7 @@ use goblin::elf::header::{EI_OSABI, ET_CORE, ET_DYN, ET_EXEC, ET_REL};
 use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_EH_FRAME, PT_GNU_RELRO, PT_INTERP, PT_LOAD, PT_TLS};
 
 use crate::error::{Cause, Result};
+use crate::limits::{MAX_FILE, MAX_INTERPRETER};
 use crate::root::{Root, Walker};
 use dynamic::Dynamic;
 use reader::Reader;
@@ -63,6 +62,7 @@ pub struct Elf {
     has_relr: bool,
     flags_1: u64,
     unloadable: Option<&'static str>,
+    unstartable: Option<&'static str>,
     arm_variant: Option<&'static str>,
     isa_level: Option<&'static str>,
     dlopen_notes: Vec<DlopenNote>,
@@ -147,6 +147,9 @@ impl Elf {
 
     /// The same, with the memory that another file was read into.
     pub(crate) fn read_into<R: ReadAt + ?Sized>(source: &R, len: u64, buffers: &mut Buffers) -> Result<Elf, Cause> {
+        if len > MAX_FILE {
+            return Err(Cause::malformed(format!("it has {len} bytes; the limit is {MAX_FILE}")));
+        }
         let mut reader = Reader::new(source, len, buffers);
         let segments = Segments::read(&mut reader)?;
         let kind = kind_of(segments.header.e_type)?;
@@ -168,9 +171,10 @@ impl Elf {
             has_relr: dynamic.has_relr,
             flags_1: dynamic.flags_1,
             unloadable: loadable::problem(&segments, dynamic.flags_1),
+            unstartable: loadable::problem_of_program(&segments),
             arm_variant: arm::variant(&mut reader, &segments),
             isa_level: notes::isa_level(&mut reader, &segments),
-            dlopen_notes: notes::dlopen(&mut reader, &segments),
+            dlopen_notes: notes::dlopen(&mut reader, &segments)?,
         })
     }
 
@@ -297,7 +301,7 @@ impl Elf {
     /// Why the kernel would not get anywhere with it as a program.
     pub(crate) fn check_program(&self) -> Result<(), Cause> {
         if self.interpreter.is_some() || (self.dependencies.is_empty() && self.entry != 0) {
-            return Ok(());
+            return self.unstartable.map_or(Ok(()), |problem| Err(Cause::malformed(problem)));
         }
         Err(Cause::NotAProgram(
             "it is a shared library: it names no interpreter (PT_INTERP); give the executable that uses it".into(),
@@ -312,7 +316,8 @@ impl Elf {
 
 /// Where a loader's strings can be: the read-only parts of the file without code, or where there are none, with it.
 pub(crate) fn read_only_parts<R: ReadAt + ?Sized>(source: &R, len: u64) -> Result<Vec<(u64, u64)>, Cause> {
-    Segments::read(&mut Reader::new(source, len, &mut Buffers::default())).map(|segments| constant_parts(&segments))
+    Segments::read(&mut Reader::new(source, len, &mut Buffers::default()))
+        .map(|segments| constant_parts(&segments, len))
 }
 
 /// The same without what holds no texts: the tables of the dynamic section, and those that unwind stacks, which linkers
@@ -327,7 +332,7 @@ fn text_parts<R: ReadAt + ?Sized>(source: &R, len: u64) -> Result<Vec<(u64, u64)
         Some(before) => (at, size.min(before)),
         None => (at, size),
     };
-    let parts: Vec<(u64, u64)> = constant_parts(&segments).into_iter().map(cut).collect();
+    let parts: Vec<(u64, u64)> = constant_parts(&segments, len).into_iter().map(cut).collect();
     Ok(without(parts, &dynamic::tables(&mut reader, &segments)))
 }
 
@@ -344,12 +349,22 @@ fn without(mut parts: Vec<(u64, u64)>, others: &[(u64, u64)]) -> Vec<(u64, u64)>
     parts
 }
 
-fn constant_parts(segments: &Segments) -> Vec<(u64, u64)> {
+/// Each part once, in the order of the file, which ends at `len`: many segments can have the same bytes.
+fn constant_parts(segments: &Segments, len: u64) -> Vec<(u64, u64)> {
     // Older linkers put the headers, the code and the read-only data into one segment.
     let has_data = segments.loads().filter(|load| load.p_flags & (PF_W | PF_X) == 0).count() > 1;
     let unwanted = if has_data { PF_W | PF_X } else { PF_W };
     let parts = segments.loads().filter(|load| load.p_flags & unwanted == 0);
-    parts.map(|load| (load.p_offset, load.p_filesz)).collect()
+    let ends = parts.map(|load| (load.p_offset, load.p_offset.saturating_add(load.p_filesz).min(len)));
+    let mut ends: Vec<(u64, u64)> = ends.filter(|(start, end)| start < end).collect();
+    ends.sort_unstable();
+    let mut done = 0;
+    let once = ends.into_iter().map(|(start, end)| {
+        let part = (start.max(done), end.saturating_sub(start.max(done)));
+        done = done.max(end);
+        part
+    });
+    once.filter(|(_, size)| *size > 0).collect()
 }
 
 /// All parts of a file that are ever read, what matters most first: what its headers point to, then segments without
@@ -378,18 +393,18 @@ fn read_interpreter<R: ReadAt + ?Sized>(
     segments: &Segments,
 ) -> Result<Option<OsString>, Cause> {
     let Some(header) = segments.headers.iter().find(|header| header.p_type == PT_INTERP) else { return Ok(None) };
-    let size = usize::try_from(header.p_filesz).unwrap_or(usize::MAX);
-    if !(2..=4096).contains(&size) {
-        return Err(Cause::malformed(format!("its PT_INTERP has {size} bytes; Linux takes 2 to 4096")));
+    if !(2..=MAX_INTERPRETER).contains(&header.p_filesz) {
+        let size = header.p_filesz;
+        return Err(Cause::malformed(format!("its PT_INTERP has {size} bytes; Linux takes 2 to {MAX_INTERPRETER}")));
     }
+    let size = usize::try_from(header.p_filesz).unwrap_or(usize::MAX);
     let bytes = reader.bytes(header.p_offset, size, "interpreter path")?;
-    if bytes[size - 1] != 0 {
+    if bytes.last() != Some(&0) {
         return Err(Cause::malformed("its PT_INTERP does not end in NUL"));
     }
-    let end = memchr::memchr(0, bytes).unwrap_or(size);
-    match end {
-        0 => Err(Cause::malformed("its PT_INTERP is empty")),
-        _ => Ok(Some(OsString::from_vec(bytes[..end].to_vec()))),
+    match bytes.split(|&byte| byte == 0).next() {
+        None | Some([]) => Err(Cause::malformed("its PT_INTERP is empty")),
+        Some(path) => Ok(Some(OsString::from_vec(path.to_vec()))),
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) struct Proven {
 
 /// Whether each program starts from this tree, with the very files that were found on this machine.
 pub(crate) fn prove(tree: &Tree, closures: &[Closure], setting: &Setting) -> Result<Proven, Cause> {
-    let view = View::of(tree, closures);
+    let view = View::of(tree, closures)?;
     let proofs: Vec<Proof> = closures.iter().map(|closure| Proof::of(&view, closure, setting)).collect();
     let (wrong, ignored): (Vec<_>, Vec<_>) = proofs.into_iter().map(|proof| (proof.wrong, proof.ignored)).unzip();
     let mut wrong: Vec<String> = wrong.into_iter().flatten().collect();

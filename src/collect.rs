@@ -11,6 +11,7 @@ mod findings;
 mod glibc;
 mod glob;
 mod hidden;
+mod image_path;
 mod lacks;
 mod late;
 mod ld_cache;
@@ -35,11 +36,13 @@ mod wanted;
 mod work;
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::analyze::Priority;
 use crate::error::{Cause, Result};
+use crate::limits::MAX_PATH_ELEMENTS;
 use crate::need::Need;
 use crate::root::{Fault, Root};
 use crate::trace::{Refusal, Why};
@@ -55,6 +58,7 @@ pub(crate) use closure::{InSystem, LoaderFacts};
 pub use explain::{Explanation, Link};
 pub(crate) use extra::{Extra, ExtraContent, Origin};
 pub(crate) use files::{Opened, Parsed, Spot, World};
+pub(crate) use image_path::{impossible, unopenable};
 pub(crate) use ld_cache::{Listed, write as write_ld_cache};
 pub use loader::Libc;
 pub(crate) use loader::{LoaderBuild, LoaderText};
@@ -250,8 +254,12 @@ impl Collector {
             Some(path) if !is_plain(path) => Err(Cause::InvalidOption(vec![
                 "the program's path in the image must be absolute, end in a file name, and have no `..`".into(),
             ])
-            .on("install the program as", path)),
-            other => Ok(other.map(|path| path.components().collect())),
+            .on(INSTALL, path)),
+            Some(path) => match impossible(path) {
+                Some(why) => Err(Cause::InvalidOption(vec![why.into()]).on(INSTALL, path)),
+                None => Ok(Some(path.components().collect())),
+            },
+            None => Ok(None),
         }
     }
 
@@ -265,10 +273,20 @@ impl Collector {
     }
 
     fn places_of_library_path(&self) -> Result<Vec<Place>> {
+        if let Some(dir) = self.library_path.get(MAX_PATH_ELEMENTS) {
+            let why = format!("it is one of more than {MAX_PATH_ELEMENTS} directories, which is the limit");
+            return Err(Cause::InvalidOption(vec![why]).on("search the library path", dir));
+        }
         let place = |dir: &PathBuf| {
             let path = std::path::absolute(dir).map_err(|error| Cause::from(error).on("search", dir))?;
-            if !path.is_dir() {
-                let cause = Cause::InvalidOption(vec!["it is no directory of this machine".into()]);
+            let cause = match std::fs::metadata(&path) {
+                Ok(metadata) if metadata.is_dir() => None,
+                Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                    Some(Cause::Io(error))
+                }
+                _ => Some(Cause::InvalidOption(vec!["it is no directory of this machine".into()])),
+            };
+            if let Some(cause) = cause {
                 return Err(cause.on("search the library path", dir));
             }
             Ok(Place { spot: Spot { world: World::Machine, path }, anchor: Anchor::Caller { below: OsString::new() } })
@@ -276,6 +294,8 @@ impl Collector {
         self.library_path.iter().map(place).collect()
     }
 }
+
+const INSTALL: &str = "install the program as";
 
 /// Runs the rules of the program's own libc over a file tree. What is loaded while the program runs, and lacks something,
 /// is left out where the program gets on without.

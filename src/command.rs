@@ -11,6 +11,7 @@ mod pairs;
 mod plain;
 mod progress;
 mod report;
+mod usage;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -72,7 +73,8 @@ pub(crate) fn run() -> ExitCode {
 fn arguments() -> Arguments {
     let given: Vec<OsString> = std::env::args_os().skip(1).collect();
     let plain = plain::inspection(&given).map(|inspect| Arguments { subcommand: Subcommand::Inspect(inspect) });
-    plain.or_else(|| inspection(&given)).unwrap_or_else(Arguments::parse)
+    let all = || Arguments::try_parse().unwrap_or_else(|error| usage::refuse(error));
+    plain.or_else(|| inspection(&given)).unwrap_or_else(all)
 }
 
 fn inspection(given: &[OsString]) -> Option<Arguments> {

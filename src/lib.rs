@@ -81,7 +81,7 @@
 //! # Limits
 //! Programs for Linux with glibc or musl, or static ones. What a program opens by itself at run time is found by evidence in
 //! its files, so not all of it is: plugins whose names are put together at run time, and files of its own, must be named.
-//! What an ELF file may have at most is in [`limits`].
+//! What a file, a closure or an image may have at most is in [`limits`].
 
 #![forbid(unsafe_code)]
 
@@ -92,6 +92,7 @@ mod check;
 mod collect;
 mod error;
 mod finding;
+pub mod limits;
 mod need;
 mod root;
 mod text;
@@ -99,7 +100,7 @@ mod trace;
 mod tree;
 
 pub use analyze::{
-    ByteOrder, Class, Dependency, DependencyKind, DlopenNote, Elf, ElfKind, Machine, Priority, VersionNeed, limits,
+    ByteOrder, Class, Dependency, DependencyKind, DlopenNote, Elf, ElfKind, Machine, Priority, VersionNeed,
 };
 pub use assemble::{Compression, Image, ImageBuilder, Progress, Stage, Written};
 pub use check::{Check, Problem, check};

@@ -3,6 +3,7 @@
 //! Every open goes through a directory handle and one name without following links, so no path, no `..` and no
 //! symlink leads out of the root, even while another process swaps links and directories.
 
+mod faults;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -10,6 +11,7 @@ mod walk;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -19,8 +21,11 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::error::{Cause, Error};
+use faults::Faults;
 
-pub(crate) use walk::{MAX_LINKS, PATH_MAX, Step, Walk, Walker, ends_as_directory, expect_possible, steps_to_walk};
+pub(crate) use walk::{
+    MAX_LINKS, NAME_MAX, PATH_MAX, Step, Walk, Walker, ends_as_directory, expect_possible, steps_to_walk,
+};
 
 const OPEN_ROOT: &str = "use as root";
 
@@ -40,6 +45,7 @@ pub(crate) struct Root {
     handle: OwnedFd,
     /// Handles by path in this root, all symlinks resolved.
     handles: Mutex<Handles>,
+    faults: Arc<Faults>,
 }
 
 /// Handles by path.
@@ -99,6 +105,9 @@ impl FileId {
 pub(crate) struct Input {
     pub(crate) file: File,
     pub(crate) stamp: Stamp,
+    /// Where it is, for whoever takes down that it cannot be read.
+    path: PathBuf,
+    faults: Arc<Faults>,
 }
 
 /// A name of a directory, and what stands there.
@@ -136,7 +145,10 @@ impl Fault {
         match self {
             Fault::Directory => Cause::NotElf("it is a directory; give the executable itself".into()),
             Fault::Special => Cause::NotElf("it is not a regular file; give the executable itself".into()),
-            Fault::Loop => Cause::Io(Errno::LOOP.into()),
+            Fault::Loop => Cause::Io(std::io::Error::new(
+                std::io::Error::from(Errno::LOOP).kind(),
+                format!("it leads through more than {MAX_LINKS} symlinks, which is the limit"),
+            )),
             Fault::System(Errno::NOTDIR) => Cause::NotFound,
             Fault::System(errno) => errno.into(),
         }
@@ -161,7 +173,7 @@ impl Root {
             let dir = std::path::absolute(dir)?;
             let real = std::fs::canonicalize(&dir)?;
             let handle = rustix::fs::open(&real, DIRECTORY, Mode::empty())?;
-            Ok(Root { dir, real, handle, handles: Mutex::default() })
+            Ok(Root { dir, real, handle, handles: Mutex::default(), faults: Arc::default() })
         };
         open().map_err(|error: std::io::Error| match error.kind() {
             std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
@@ -174,6 +186,27 @@ impl Root {
     /// The path on this machine of a path in this root.
     pub(crate) fn on_machine(&self, path: &Path) -> PathBuf {
         self.dir.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// What this machine failed at since somebody asked last, while files of this root were read. Whoever concludes
+    /// anything from what was read, or was not there, has to ask.
+    pub(crate) fn take_faults(&self) -> Vec<Error> {
+        self.faults.take()
+    }
+
+    /// Takes down that nothing is known of what is at `path`, because of `cause`.
+    pub(crate) fn note(&self, path: &Path, cause: Cause) {
+        self.faults.note(self.on_machine(path), cause);
+    }
+
+    /// What comes of work on `path`; where it fails for no reason of the file's own, that is taken down.
+    fn noting<T>(&self, path: impl FnOnce() -> PathBuf, done: Result<T, Errno>) -> Result<T, Fault> {
+        done.map_err(|errno| {
+            if faults::is_of_machine(errno) {
+                self.note(&path(), errno.into());
+            }
+            Fault::System(errno)
+        })
     }
 
     /// Whether this is the machine's own tree.
@@ -189,18 +222,29 @@ impl Root {
     /// Opens the regular file at `path`, whose directories are all real: no component is a symlink.
     pub(crate) fn open(&self, path: &Path) -> Result<Input, Fault> {
         let (parent, name) = split(path)?;
-        self.in_directory(parent, |directory| {
-            // Looks before it opens: opening a device can have effects of its own.
-            let status = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            expect_regular(&status)?;
-            open_regular(directory, name)
-        })
+        // Looks before it opens: opening a device can have effects of its own.
+        expect_regular(&self.status(parent, name)?)?;
+        self.open_seen(path)
     }
 
     /// The same for a path at which a regular file was seen just before.
     fn open_seen(&self, path: &Path) -> Result<Input, Fault> {
         let (parent, name) = split(path)?;
-        self.in_directory(parent, |directory| open_regular(directory, name))
+        let open = |directory: BorrowedFd<'_>| {
+            let file = rustix::fs::openat(directory, name, REGULAR, Mode::empty())?;
+            let status = rustix::fs::fstat(&file)?;
+            #[allow(clippy::unnecessary_cast)]
+            let is_of_kernel = faults::is_of_kernel(&file, status.st_blocks as u64)?;
+            Ok((file, status, is_of_kernel))
+        };
+        let opened = self.in_directory(parent, |directory| self.noting(|| path.to_owned(), open(directory)));
+        let (file, status, is_of_kernel) = opened?;
+        expect_regular(&status)?;
+        if is_of_kernel {
+            return Err(Fault::Special);
+        }
+        let (stamp, faults) = (Stamp::of(&status), self.faults.clone());
+        Ok(Input { file: file.into(), stamp, path: self.on_machine(path), faults })
     }
 
     /// The mode of what stands at `path`; where it may not be asked for, that of an executable.
@@ -211,39 +255,20 @@ impl Root {
 
     /// The status of `name` in the real directory `parent`, links not followed.
     fn status(&self, parent: &Path, name: &OsStr) -> Result<Stat, Fault> {
-        self.in_directory(parent, |directory| Ok(rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?))
+        self.in_directory(parent, |directory| {
+            let status = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
+            self.noting(|| parent.join(name), status)
+        })
     }
 
     /// What the real directory `real` holds, in no order, if that is no more than `limit`.
     pub(crate) fn list(&self, real: &Path, limit: usize) -> Result<Vec<Listed>, Fault> {
-        self.in_directory(real, |directory| {
-            let mut listed = Vec::new();
-            for entry in Dir::new(rustix::fs::openat(directory, ".", LISTED, Mode::empty())?)? {
-                let entry = entry?;
-                let name = OsStr::from_bytes(entry.file_name().to_bytes());
-                if listed.len() == limit {
-                    return Err(Fault::System(Errno::OVERFLOW));
-                }
-                if name != "." && name != ".." {
-                    listed.extend(look_at(directory, name, entry.file_type())?);
-                }
-            }
-            Ok(listed)
-        })
+        self.in_directory(real, |directory| self.noting(|| real.to_owned(), list(directory, limit)))
     }
 
     /// The target of the symlink `name` in the real directory `parent`.
     pub(crate) fn read_link(&self, parent: &Path, name: &OsStr) -> Result<PathBuf, Fault> {
-        self.in_directory(parent, |directory| {
-            let mut short = [0; 256];
-            let length = rustix::fs::readlinkat_raw(directory, name, &mut short)?;
-            // A longer one fills it, and is cut off.
-            if length < short.len() {
-                return Ok(PathBuf::from(OsStr::from_bytes(&short[..length])));
-            }
-            let target = rustix::fs::readlinkat(directory, name, Vec::new())?;
-            Ok(PathBuf::from(OsStr::from_bytes(target.as_bytes())))
-        })
+        self.in_directory(parent, |directory| self.noting(|| parent.join(name), target_of(directory, name)))
     }
 
     /// The names in the real directory `real`, in the order of their bytes.
@@ -258,7 +283,7 @@ impl Root {
         let names: HashSet<OsString> = self.list(real, MAX_NAMES).ok()?.into_iter().map(|listed| listed.name).collect();
         let is_exact = self.in_directory(real, |directory| {
             let is_plain = !UNLISTED.contains(&(rustix::fs::fstatfs(directory)?.f_type as u64));
-            Ok(is_plain && !finds_other_case(directory, &names))
+            Ok(is_plain && !may_find_other_case(directory, &names))
         });
         is_exact.unwrap_or(false).then_some(names)
     }
@@ -276,8 +301,9 @@ impl Root {
         if let Some(handle) = self.lock().get(real.as_os_str()) {
             return Ok(Some(handle));
         }
-        let handle =
-            self.in_directory(parent, |directory| Ok(rustix::fs::openat(directory, name, DIRECTORY, Mode::empty())?))?;
+        let handle = self.in_directory(parent, |directory| {
+            self.noting(|| real.to_owned(), rustix::fs::openat(directory, name, DIRECTORY, Mode::empty()))
+        })?;
         let handle = Arc::new(handle);
         self.lock().keep(real.as_os_str(), &handle);
         Ok(Some(handle))
@@ -291,28 +317,55 @@ impl Root {
 /// File systems whose directories have names that no list has: those of autofs(5) and proc(5).
 const UNLISTED: [u64; 2] = [0x0187, 0x9fa0];
 
-/// Whether a directory answers to a name in other letters than those that it has, as some do that no case tells apart.
-fn finds_other_case(directory: BorrowedFd<'_>, names: &HashSet<OsString>) -> bool {
+/// Whether a directory may answer to a name in other letters than those that it has, as some do that no case tells apart.
+fn may_find_other_case(directory: BorrowedFd<'_>, names: &HashSet<OsString>) -> bool {
     let mut others = names.iter().filter_map(|name| {
         let other: Vec<u8> = name.as_bytes().iter().map(|&byte| swap_case(byte)).collect();
         let other = OsString::from_vec(other);
         (!names.contains(&other)).then_some(other)
     });
-    others.next().is_some_and(|other| rustix::fs::statat(directory, &other, AtFlags::SYMLINK_NOFOLLOW).is_ok())
+    let status = |other| rustix::fs::statat(directory, &other, AtFlags::SYMLINK_NOFOLLOW);
+    others.next().is_some_and(|other| !matches!(status(other), Err(Errno::NOENT)))
 }
 
 fn swap_case(letter: u8) -> u8 {
     if letter.is_ascii_alphabetic() { letter ^ 0x20 } else { letter }
 }
 
+fn list(directory: BorrowedFd<'_>, limit: usize) -> Result<Vec<Listed>, Errno> {
+    let mut listed = Vec::new();
+    for entry in Dir::new(rustix::fs::openat(directory, ".", LISTED, Mode::empty())?)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if listed.len() == limit {
+            return Err(Errno::OVERFLOW);
+        }
+        if name != "." && name != ".." {
+            listed.extend(look_at(directory, name, entry.file_type())?);
+        }
+    }
+    Ok(listed)
+}
+
+fn target_of(directory: BorrowedFd<'_>, name: &OsStr) -> Result<PathBuf, Errno> {
+    let mut short = [0; 256];
+    let length = rustix::fs::readlinkat_raw(directory, name, &mut short)?;
+    // A longer one fills it, and is cut off.
+    if length < short.len() {
+        return Ok(PathBuf::from(OsStr::from_bytes(&short[..length])));
+    }
+    let target = rustix::fs::readlinkat(directory, name, Vec::new())?;
+    Ok(PathBuf::from(OsStr::from_bytes(target.as_bytes())))
+}
+
 /// A name of a directory; `None` where it is gone again.
-fn look_at(directory: BorrowedFd<'_>, name: &OsStr, kind: FileType) -> Result<Option<Listed>, Fault> {
+fn look_at(directory: BorrowedFd<'_>, name: &OsStr, kind: FileType) -> Result<Option<Listed>, Errno> {
     // Not every file system tells.
     let kind = match kind {
         FileType::Unknown => match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(status) => FileType::from_raw_mode(status.st_mode),
             Err(Errno::NOENT) => return Ok(None),
-            Err(errno) => return Err(errno.into()),
+            Err(errno) => return Err(errno),
         },
         known => known,
     };
@@ -333,13 +386,6 @@ const LISTED: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOF
 /// Never blocks on a FIFO, and never makes a terminal the controlling one.
 const REGULAR: OFlags =
     OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
-
-fn open_regular(directory: BorrowedFd<'_>, name: &OsStr) -> Result<Input, Fault> {
-    let file = rustix::fs::openat(directory, name, REGULAR, Mode::empty())?;
-    let status = rustix::fs::fstat(&file)?;
-    expect_regular(&status)?;
-    Ok(Input { file: file.into(), stamp: Stamp::of(&status) })
-}
 
 fn expect_regular(status: &Stat) -> Result<(), Fault> {
     expect_regular_type(FileType::from_raw_mode(status.st_mode))
@@ -481,6 +527,15 @@ impl Stamp {
 }
 
 impl Input {
+    /// What came of reading it; what this machine failed at is taken down.
+    pub(crate) fn noting<T>(&self, done: io::Result<T>) -> io::Result<T> {
+        done.inspect_err(|error| {
+            if faults::is_io_of_machine(error) {
+                self.faults.note(self.path.clone(), Cause::Io(again(error)));
+            }
+        })
+    }
+
     /// What the capabilities that the file has of its own mean.
     pub(crate) fn capabilities(&self) -> Option<Capabilities> {
         self.capability_value().map(|value| Capabilities::of(&value))
@@ -489,12 +544,20 @@ impl Input {
     /// The capabilities that the file has of its own, as they are stored: 12 to 24 bytes (capabilities(7)).
     pub(crate) fn capability_value(&self) -> Option<Vec<u8>> {
         let mut value = [0; 64];
-        let size = rustix::fs::fgetxattr(&self.file, CAPABILITY, &mut value).ok()?;
+        let size = self.noting(rustix::fs::fgetxattr(&self.file, CAPABILITY, &mut value).map_err(Into::into)).ok()?;
         value.get(..size).filter(|value| !value.is_empty()).map(<[u8]>::to_vec)
     }
 
     /// Whether the open file is still in the state in which it was opened.
     pub(crate) fn is_unchanged(&self) -> bool {
         rustix::fs::fstat(&self.file).is_ok_and(|status| Stamp::of(&status) == self.stamp)
+    }
+}
+
+/// The same error for a second place.
+fn again(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(number) => io::Error::from_raw_os_error(number),
+        None => io::Error::new(error.kind(), error.to_string()),
     }
 }

@@ -4,11 +4,28 @@ use std::ffi::OsStr;
 use std::fmt::{self, Display, Formatter, Write};
 use std::os::unix::ffi::OsStrExt;
 
-/// Shows a name or path in a message: control characters and bytes that are not UTF-8 as `\xNN`, a backslash as `\\`.
+/// Shows a name or path in a message: what no terminal should get, and bytes that are not UTF-8, as `\xNN`, a backslash as
+/// `\\`.
 ///
-/// Names in ELF files are arbitrary bytes; printed raw, they could move a terminal's cursor or forge a line of output.
+/// Names in ELF files are arbitrary bytes; printed raw, they could move a terminal's cursor, forge a line of output, or turn
+/// the order of its letters around. So these are not printed: control characters, and the marks that change the direction
+/// of text or end a line (Unicode's Bidi_Control, U+2028, U+2029).
 pub fn printable<S: AsRef<OsStr> + ?Sized>(name: &S) -> impl Display + '_ {
     Printable(name.as_ref().as_bytes())
+}
+
+/// Whether a character of a name could do something to a terminal, rather than be seen on it.
+fn is_unfit(c: char) -> bool {
+    matches!(
+        c,
+        '\0'..='\u{1f}'
+            | '\u{7f}'..='\u{9f}'
+            | '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+    )
 }
 
 struct Printable<'a>(&'a [u8]);
@@ -32,7 +49,7 @@ impl Display for Printable<'_> {
 fn write_char(f: &mut Formatter<'_>, c: char) -> fmt::Result {
     match c {
         '\\' => f.write_str("\\\\"),
-        c if c.is_control() => write_hex(f, c.encode_utf8(&mut [0; 4]).as_bytes()),
+        c if is_unfit(c) => write_hex(f, c.encode_utf8(&mut [0; 4]).as_bytes()),
         c => f.write_char(c),
     }
 }
@@ -44,4 +61,24 @@ fn write_hex(f: &mut Formatter<'_>, bytes: &[u8]) -> fmt::Result {
 /// `1 library`, `2 libraries`: a count with the noun that fits it.
 pub(crate) fn count(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn what_no_terminal_should_get_is_seen_as_its_bytes() {
+        for (name, shown) in [
+            ("lib x-1.so", "lib x-1.so"),
+            ("größe", "größe"),
+            ("a\\b", "a\\\\b"),
+            ("\u{1b}[2J\n", "\\x1b[2J\\x0a"),
+            ("\u{7f}\u{85}", "\\x7f\\xc2\\x85"),
+            ("\u{202e}os.x", "\\xe2\\x80\\xaeos.x"),
+            ("\u{2028}\u{2066}\u{200f}\u{61c}", "\\xe2\\x80\\xa8\\xe2\\x81\\xa6\\xe2\\x80\\x8f\\xd8\\x9c"),
+        ] {
+            assert_eq!(printable(name).to_string(), shown);
+        }
+    }
 }

@@ -102,7 +102,7 @@ impl Why {
             Why::WrongByteOrder => "wrong byte order",
             Why::Unreadable => "may not be read",
             Why::Directory => "is a directory",
-            Why::Loop => "too many symlinks",
+            Why::Loop => "more than 40 symlinks",
         }
     }
 }

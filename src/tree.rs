@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::collect::{Closure, Extra, Source};
+use crate::collect::{Closure, Extra, Source, impossible, unopenable};
 use crate::error::{Cause, Result};
 use crate::text::printable;
 use draft::Draft;
@@ -143,7 +143,9 @@ pub(crate) struct Tree {
 impl Tree {
     /// The tree of these programs and what they need, and of what the caller gives.
     pub(crate) fn of(closures: &[Closure], given: &[Extra], keeps_setuid: bool) -> Result<Tree, Cause> {
-        Draft::of(closures, given).finish(keeps_setuid).map(|entries| Tree { entries })
+        let entries = Draft::of(closures, given).finish(keeps_setuid)?;
+        let impossible: Vec<String> = entries.iter().filter_map(Entry::problem).collect();
+        if impossible.is_empty() { Ok(Tree { entries }) } else { Err(Cause::Unsupported(impossible.join("\n"))) }
     }
 
     /// Gives programs, and files of the caller, the capabilities that `of` reads. Every name of a file has them, for
@@ -194,6 +196,19 @@ impl Entry {
             (Content::Generated(one), Content::Generated(two)) => one == two,
             _ => false,
         }
+    }
+
+    /// Why no image can hold it.
+    fn problem(&self) -> Option<String> {
+        let of_target = |target: &Path| match target.as_os_str().is_empty() {
+            true => Some("a symlink needs a target"),
+            false => unopenable(target),
+        };
+        let why = impossible(&self.path).or_else(|| match &self.content {
+            Content::Link(target) => of_target(target),
+            _ => None,
+        });
+        why.map(|why| format!("{} ({}) can be in no image: {why}", printable(&self.path), self.reason))
     }
 
     fn in_words(&self) -> String {

@@ -19,22 +19,20 @@ pub(crate) struct Passage<'a> {
     known: usize,
 }
 
-/// Goes through the read-only parts of a file that can hold texts, of which at most `limit` bytes are read. What cannot
-/// be read tells nothing.
-pub(crate) fn constants<R: ReadAt + ?Sized>(source: &R, len: u64, limit: u64, visit: impl FnMut(&Passage<'_>)) {
-    passages(source, &text_parts(source, len).unwrap_or_default(), limit, visit);
+/// Goes through the read-only parts of a file that can hold texts. What cannot be read tells nothing.
+pub(crate) fn constants<R: ReadAt + ?Sized>(source: &R, len: u64, visit: impl FnMut(&Passage<'_>)) {
+    passages(source, &text_parts(source, len).unwrap_or_default(), visit);
 }
 
 /// Which of these `texts` these parts of a file hold, an offset and a size each, whatever stands around them: some
-/// languages end no text with NUL. At most `limit` bytes are read.
+/// languages end no text with NUL.
 pub(super) fn texts_held_in<R: ReadAt + ?Sized>(
     source: &R,
     parts: &[(u64, u64)],
-    limit: u64,
     texts: &[&'static str],
 ) -> Vec<&'static str> {
     let mut sought: Vec<(Finder<'_>, bool)> = texts.iter().map(|text| (Finder::new(text), false)).collect();
-    passages(source, parts, limit, |passage| {
+    passages(source, parts, |passage| {
         for (finder, is_held) in sought.iter_mut().filter(|(_, is_held)| !is_held) {
             *is_held = passage.holds(finder);
         }
@@ -42,13 +40,10 @@ pub(super) fn texts_held_in<R: ReadAt + ?Sized>(
     texts.iter().zip(sought).filter(|(_, (_, is_held))| *is_held).map(|(text, _)| *text).collect()
 }
 
-/// Visits what is in parts of a file, an offset and a size each, of which at most `limit` bytes are read.
-fn passages<R: ReadAt + ?Sized>(source: &R, parts: &[(u64, u64)], limit: u64, mut visit: impl FnMut(&Passage<'_>)) {
-    let mut left = limit;
+/// Visits what is in parts of a file, an offset and a size each.
+fn passages<R: ReadAt + ?Sized>(source: &R, parts: &[(u64, u64)], mut visit: impl FnMut(&Passage<'_>)) {
     let mut buffer = Vec::new();
-    for &(offset, size) in parts {
-        let wanted = size.min(left);
-        left -= wanted;
+    for &(offset, wanted) in parts {
         let (mut known, mut done) = (0, 0);
         while done < wanted {
             let size = usize::try_from(wanted - done).unwrap_or(AT_ONCE).min(AT_ONCE);
@@ -85,12 +80,18 @@ impl<'a> Passage<'a> {
         }
     }
 
-    /// Visits of those texts the one around `at`, where it ends within so many bytes from there. Around a place that was in
-    /// the passage before as well, it may come again.
-    pub(crate) fn text_around(&self, at: usize, within: usize, mut visit: impl FnMut(&'a [u8])) {
+    /// Visits of those texts the one around `at`, where it ends within so many bytes from there, and that `is_end`. Around a
+    /// place that was in the passage before as well, it may come again.
+    pub(crate) fn text_around(
+        &self,
+        at: usize,
+        within: usize,
+        is_end: impl Fn(&[u8]) -> bool,
+        mut visit: impl FnMut(&'a [u8]),
+    ) {
         let behind = &self.bytes[at..self.bytes.len().min(at + within)];
         let end = memchr::memchr(0, behind).map(|length| at + length);
-        if let Some(end) = end.filter(|&end| end >= self.known) {
+        if let Some(end) = end.filter(|&end| end >= self.known && is_end(&self.bytes[at..end])) {
             tell(&self.bytes[self.start_of_text(at)..end], &mut visit);
         }
     }
@@ -159,7 +160,7 @@ mod tests {
 
     fn texts(bytes: &[u8], at_once: usize) -> Vec<String> {
         let mut found = Vec::new();
-        passages(&Slow(bytes, at_once), &[(0, bytes.len() as u64)], u64::MAX, |passage| {
+        passages(&Slow(bytes, at_once), &[(0, bytes.len() as u64)], |passage| {
             passage.texts(|text| found.push(String::from_utf8_lossy(text).into_owned()));
         });
         found
@@ -167,9 +168,9 @@ mod tests {
 
     fn texts_with_x(bytes: &[u8], at_once: usize) -> Vec<String> {
         let mut found = Vec::new();
-        passages(&Slow(bytes, at_once), &[(0, bytes.len() as u64)], u64::MAX, |passage| {
+        passages(&Slow(bytes, at_once), &[(0, bytes.len() as u64)], |passage| {
             for at in passage.places_of(b'x', 4) {
-                passage.text_around(at, 4, |text| found.push(String::from_utf8_lossy(text).into_owned()));
+                passage.text_around(at, 4, |_| true, |text| found.push(String::from_utf8_lossy(text).into_owned()));
             }
         });
         found
@@ -206,8 +207,7 @@ mod tests {
     #[test]
     fn what_stands_across_pieces_is_held() {
         for at_once in 1..20 {
-            let held =
-                texts_held_in(&Slow(b"1234 certificate", at_once), &[(0, 16)], 16, &["certificate", "3 4", "4 c"]);
+            let held = texts_held_in(&Slow(b"1234 certificate", at_once), &[(0, 16)], &["certificate", "3 4", "4 c"]);
             assert_eq!(held, ["certificate", "4 c"]);
         }
     }
@@ -223,6 +223,6 @@ mod tests {
 
     #[test]
     fn what_is_no_elf_file_has_no_texts() {
-        constants(&b"abcd\0"[..], 5, 5, |_| panic!());
+        constants(&b"abcd\0"[..], 5, |_| panic!());
     }
 }

@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use super::limits::{MAX_DLOPEN_NOTES, MAX_NAME};
+use crate::error::Cause;
+use crate::limits::{MAX_DLOPEN_NOTES, MAX_NAME};
 
 /// How much an object misses a library that it loads by itself (UAPI group, "ELF dlopen metadata").
 ///
@@ -81,22 +82,33 @@ impl DlopenNote {
 }
 
 /// The entries in the content of a note.
-pub(super) fn entries(content: &[u8]) -> Vec<DlopenNote> {
+pub(super) fn entries(content: &[u8]) -> Result<Vec<DlopenNote>, Cause> {
     let end = memchr::memchr(0, content).unwrap_or(content.len());
     // Nested deeper than 128, it is refused by serde_json.
-    let Ok(Value::Array(entries)) = serde_json::from_slice(&content[..end]) else { return Vec::new() };
-    entries.iter().take(MAX_DLOPEN_NOTES).filter_map(|entry| DlopenNote::of(entry.as_object()?)).collect()
+    let Ok(Value::Array(entries)) = serde_json::from_slice(&content[..end]) else { return Ok(Vec::new()) };
+    if entries.len() > MAX_DLOPEN_NOTES {
+        return Err(too_many("entries"));
+    }
+    entries.iter().filter_map(|entry| DlopenNote::of(entry.as_object()?).transpose()).collect()
+}
+
+pub(super) fn too_many(what: &str) -> Cause {
+    Cause::malformed(format!("its .note.dlopen has more than {MAX_DLOPEN_NOTES} {what}, which is the limit"))
 }
 
 impl DlopenNote {
     /// `None` for one that names no library.
-    fn of(entry: &Map<String, Value>) -> Option<DlopenNote> {
+    fn of(entry: &Map<String, Value>) -> Result<Option<DlopenNote>, Cause> {
         let text = |key| Some(entry.get(key)?.as_str()?.to_owned());
-        let names = entry.get("soname")?.as_array()?.iter().take(MAX_DLOPEN_NOTES).filter_map(Value::as_str);
+        let Some(names) = entry.get("soname").and_then(Value::as_array) else { return Ok(None) };
+        if names.len() > MAX_DLOPEN_NOTES {
+            return Err(too_many("names in one entry"));
+        }
+        let names = names.iter().filter_map(Value::as_str);
         let sonames: Vec<OsString> = names.filter(|name| is_name(name)).map(OsString::from).collect();
         let priority = text("priority").and_then(|priority| priority.parse().ok()).unwrap_or_default();
         let (feature, description) = (text("feature"), text("description"));
-        (!sonames.is_empty()).then_some(DlopenNote { sonames, feature, description, priority })
+        Ok((!sonames.is_empty()).then_some(DlopenNote { sonames, feature, description, priority }))
     }
 }
 
@@ -107,7 +119,11 @@ fn is_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Priority, entries};
+    use super::{DlopenNote, Priority};
+
+    fn entries(content: &[u8]) -> Vec<DlopenNote> {
+        super::entries(content).unwrap()
+    }
 
     #[test]
     fn an_entry_that_is_odd_is_passed_over_and_the_others_count() {

@@ -10,13 +10,13 @@ use goblin::elf::dynamic::{
 use goblin::elf::program_header::{PT_DYNAMIC, ProgramHeader};
 use scroll::ctx::SizeWith;
 
-use super::limits::{MAX_DYNAMIC_ENTRIES, MAX_NAME, MAX_NEEDED, MAX_PATH_LIST};
 use super::numbers::word_at;
 use super::reader::{ReadAt, Reader};
 use super::segments::Segments;
 use super::versions::Versions;
 use super::{Dependency, DependencyKind, symbols};
 use crate::error::Cause;
+use crate::limits::{MAX_DYNAMIC_ENTRIES, MAX_NAME, MAX_NEEDED, MAX_NEEDED_NAMES, MAX_PATH_ELEMENTS, MAX_PATH_LIST};
 use crate::need::Known;
 
 // Sun's tags, which elf(5) lists and goblin does not.
@@ -63,9 +63,9 @@ impl Dynamic {
 pub(super) fn imported_symbols<R: ReadAt + ?Sized>(
     reader: &mut Reader<'_, R>,
     segments: &Segments,
-) -> Vec<&'static Known> {
+) -> Result<Vec<&'static Known>, Cause> {
     let entries = entries_of(reader, segments);
-    let Ok(strings) = Strings::locate(&entries, segments) else { return Vec::new() };
+    let Ok(strings) = Strings::locate(&entries, segments) else { return Ok(Vec::new()) };
     prepare_tables(&entries, segments, reader);
     symbols::imported(&entries, &strings, segments, reader)
 }
@@ -177,7 +177,7 @@ fn prepare_names<R: ReadAt + ?Sized>(
     let first = entries.all.iter().filter(|entry| is_string(entry.d_tag)).map(|entry| entry.d_val).min();
     let names = first.and_then(|at| {
         let rest = strings.size.checked_sub(at)?;
-        Some((strings.offset + at, rest.min(NAMES)))
+        Some((strings.offset.checked_add(at)?, rest.min(NAMES)))
     });
     let versions = [DT_VERNEED, DT_VERDEF].map(|tag| entries.place(tag, VERSIONS, segments));
     match span(versions.into_iter().chain([names])) {
@@ -215,15 +215,19 @@ impl Strings {
             Some(at) => self.get(at, what, MAX_PATH_LIST, reader).map(Some),
             None => Ok(None),
         };
+        let mut list = |tag, what| match single(tag, what)? {
+            Some(list) => expect_few(&list, what).map(|()| Some(list)),
+            None => Ok(None),
+        };
         Ok(Dynamic {
-            soname: single(DT_SONAME, "DT_SONAME")?,
-            rpath: single(DT_RPATH, "DT_RPATH")?,
-            runpath: single(DT_RUNPATH, "DT_RUNPATH")?,
-            audit: [single(DT_AUDIT, "DT_AUDIT")?, single(DT_DEPAUDIT, "DT_DEPAUDIT")?]
+            rpath: list(DT_RPATH, "DT_RPATH")?,
+            runpath: list(DT_RUNPATH, "DT_RUNPATH")?,
+            audit: [list(DT_AUDIT, "DT_AUDIT")?, list(DT_DEPAUDIT, "DT_DEPAUDIT")?]
                 .into_iter()
                 .flatten()
                 .flat_map(|list| elements(&list))
                 .collect(),
+            soname: single(DT_SONAME, "DT_SONAME")?,
             dependencies: self.dependencies(entries, reader)?,
             versions: Versions::default(),
             has_relr: entries.last(DT_RELR).is_some(),
@@ -240,7 +244,13 @@ impl Strings {
         if wanted.clone().count() > MAX_NEEDED {
             return Err(Cause::malformed(format!("it needs more than {MAX_NEEDED} libraries, which is the limit")));
         }
-        wanted.map(|(kind, at)| Ok(Dependency { kind, name: self.get(at, kind.tag(), MAX_NAME, reader)? })).collect()
+        let mut left = MAX_NEEDED_NAMES;
+        let dependency = |(kind, at): (DependencyKind, u64)| {
+            let name = self.get(at, kind.tag(), MAX_NAME, reader)?;
+            left = left.checked_sub(name.len()).ok_or_else(too_long)?;
+            Ok(Dependency { kind, name })
+        };
+        wanted.map(dependency).collect()
     }
 
     pub(super) fn get<R: ReadAt + ?Sized>(
@@ -262,9 +272,30 @@ impl Strings {
         reader: &'r mut Reader<'_, R>,
     ) -> Result<&'r [u8], Cause> {
         let rest = self.size.checked_sub(at).filter(|&rest| rest > 0);
-        let rest = rest.ok_or_else(|| Cause::malformed(format!("{what} points outside the string table")))?;
-        let string = reader.string(self.offset + at, rest.min(limit))?;
-        string.ok_or_else(|| Cause::malformed(format!("{what} has no end within the string table, or is too long")))
+        let rest = rest.ok_or_else(|| outside(what))?;
+        let offset = self.offset.checked_add(at).ok_or_else(|| outside(what))?;
+        // One byte more, for the NUL.
+        let string = reader.string(offset, rest.min(limit + 1))?;
+        string.ok_or_else(|| match rest > limit {
+            true => Cause::malformed(format!("{what} has more than {limit} bytes, which is the limit, or no end")),
+            false => Cause::malformed(format!("{what} has no end within the string table")),
+        })
+    }
+}
+
+fn outside(what: &str) -> Cause {
+    Cause::malformed(format!("{what} points outside the string table"))
+}
+
+fn too_long() -> Cause {
+    Cause::malformed(format!("the names of what it needs take more than {MAX_NEEDED_NAMES} bytes, which is the limit"))
+}
+
+fn expect_few(list: &OsStr, what: &str) -> Result<(), Cause> {
+    let elements = memchr::memchr_iter(b':', list.as_bytes()).count() + 1;
+    match elements > MAX_PATH_ELEMENTS {
+        true => Err(Cause::malformed(format!("{what} has {elements} elements; the limit is {MAX_PATH_ELEMENTS}"))),
+        false => Ok(()),
     }
 }
 

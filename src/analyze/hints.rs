@@ -6,6 +6,7 @@ use super::reader::{Buffers, ReadAt, Reader};
 use super::segments::Segments;
 use super::statics::{self, Statics};
 use super::{Elf, concealed, dynamic};
+use crate::error::Cause;
 use crate::need::{Hint, Known};
 
 /// What tells of the needs of a program or a library.
@@ -23,9 +24,15 @@ impl Hints {
         Hints { symbols: Vec::new(), has_unknown_needs: false, has_glibc_inside: false, concealed: None };
 
     /// Of the file that `source`, of `len` bytes, is, with the memory that another file was read into.
-    pub(crate) fn read<R: ReadAt + ?Sized>(elf: &Elf, source: &R, len: u64, buffers: &mut Buffers) -> Hints {
+    /// An error is only that there is more than is believed.
+    pub(crate) fn read<R: ReadAt + ?Sized>(
+        elf: &Elf,
+        source: &R,
+        len: u64,
+        buffers: &mut Buffers,
+    ) -> Result<Hints, Cause> {
         let mut reader = Reader::new(source, len, buffers);
-        Segments::read(&mut reader).map_or_else(|_| Hints::NONE, |segments| of(elf, &segments, &mut reader))
+        Segments::read(&mut reader).map_or_else(|_| Ok(Hints::NONE), |segments| of(elf, &segments, &mut reader))
     }
 
     /// The symbols among those that it imports which tell of a need; of a static program among those that it has.
@@ -54,20 +61,20 @@ impl Hints {
     }
 }
 
-fn of<R: ReadAt + ?Sized>(elf: &Elf, segments: &Segments, reader: &mut Reader<'_, R>) -> Hints {
-    let imported = dynamic::imported_symbols(reader, segments);
+fn of<R: ReadAt + ?Sized>(elf: &Elf, segments: &Segments, reader: &mut Reader<'_, R>) -> Result<Hints, Cause> {
+    let imported = dynamic::imported_symbols(reader, segments)?;
     let concealed = concealed::reason(reader, segments);
     // What is packed is not there to be read.
     let statics = match elf.is_static_program() && concealed.is_none() {
-        true => statics::read(reader, segments),
+        true => statics::read(reader, segments)?,
         false => Statics::default(),
     };
-    Hints {
+    Ok(Hints {
         symbols: [imported, statics.symbols].concat(),
         has_unknown_needs: statics.has_unknown_needs,
         has_glibc_inside: statics.is_of_glibc,
         concealed,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -75,6 +82,6 @@ impl Hints {
     /// Of a file that is in memory.
     pub(crate) fn parse(bytes: &[u8]) -> Hints {
         let elf = Elf::parse(bytes).unwrap();
-        Hints::read(&elf, bytes, bytes.len() as u64, &mut Buffers::default())
+        Hints::read(&elf, bytes, bytes.len() as u64, &mut Buffers::default()).unwrap()
     }
 }

@@ -14,6 +14,12 @@ const SYSV: u8 = 0;
 const GNU: u8 = 3;
 const GNU_VERSIONS: u8 = 8;
 
+/// Why Linux would not start it as a program, in words (`load_elf_binary` in the kernel).
+pub(super) fn problem_of_program(segments: &Segments) -> Option<&'static str> {
+    let is_cut = segments.loads().any(|load| load.p_filesz > load.p_memsz);
+    is_cut.then_some("a segment has more bytes in the file than in memory, which Linux refuses; link it anew")
+}
+
 /// In words; `None` for a library.
 pub(super) fn problem(segments: &Segments, flags_1: u64) -> Option<&'static str> {
     let header = &segments.header;

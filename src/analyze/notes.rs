@@ -5,14 +5,12 @@
 use goblin::elf::header::{EM_386, EM_X86_64};
 use goblin::elf::program_header::{PT_GNU_PROPERTY, PT_NOTE, ProgramHeader};
 
-use super::limits::MAX_DLOPEN_NOTES;
 use super::machine::{ByteOrder, Class};
 use super::reader::{ReadAt, Reader};
 use super::segments::Segments;
 use super::{DlopenNote, dlopen_note};
-
-/// Bytes of the notes of one file that are looked at. Programs have under 2,000.
-const MAX_NOTES: u64 = 1 << 20;
+use crate::error::Cause;
+use crate::limits::{MAX_DLOPEN_NOTES, MAX_NOTES};
 
 /// Of the owner `FDO`: libraries that are loaded later (UAPI group, "ELF dlopen metadata").
 const FDO_DLOPEN: u32 = 0x407c_0c0a;
@@ -73,20 +71,42 @@ fn isa_needed(properties: &[u8], alignment: usize, byte_order: ByteOrder) -> u32
 }
 
 /// The entries of all notes of this kind; one that is odd is passed over.
-pub(super) fn dlopen<R: ReadAt + ?Sized>(reader: &mut Reader<'_, R>, segments: &Segments) -> Vec<DlopenNote> {
-    let mut entries = Vec::new();
+pub(super) fn dlopen<R: ReadAt + ?Sized>(
+    reader: &mut Reader<'_, R>,
+    segments: &Segments,
+) -> Result<Vec<DlopenNote>, Cause> {
+    expect_small(reader.len(), segments)?;
+    let mut entries = Ok(Vec::new());
     for_each(
         reader,
         segments,
         |header| header.p_type == PT_NOTE,
         |note| {
-            if (note.owner, note.kind) == (b"FDO", FDO_DLOPEN) {
-                entries.extend(dlopen_note::entries(note.content));
+            if (note.owner, note.kind) == (b"FDO", FDO_DLOPEN)
+                && let Ok(known) = &mut entries
+            {
+                match dlopen_note::entries(note.content) {
+                    Ok(more) => known.extend(more),
+                    Err(cause) => entries = Err(cause),
+                }
             }
         },
     );
-    entries.truncate(MAX_DLOPEN_NOTES);
-    entries
+    match entries? {
+        entries if entries.len() > MAX_DLOPEN_NOTES => Err(dlopen_note::too_many("entries")),
+        entries => Ok(entries),
+    }
+}
+
+/// Of all notes, whatever they say, for each could name something that is loaded.
+fn expect_small(len: u64, segments: &Segments) -> Result<(), Cause> {
+    let notes = segments.headers.iter().filter(|header| header.p_type == PT_NOTE);
+    let there = notes.map(|header| header.p_filesz.min(len.saturating_sub(header.p_offset)));
+    let size = there.fold(0, u64::saturating_add);
+    match size > MAX_NOTES {
+        true => Err(Cause::malformed(format!("its notes have {size} bytes; the limit is {MAX_NOTES}"))),
+        false => Ok(()),
+    }
 }
 
 /// Whether glibc's startup code is linked into it, which brings a note of the oldest kernel that it runs on (LSB core,

@@ -3,7 +3,6 @@
 use goblin::elf::section_header::SectionHeader;
 use scroll::Pread;
 
-use super::limits::MAX_SECTIONS;
 use super::reader::{ReadAt, Reader};
 use super::segments::Segments;
 
@@ -13,7 +12,7 @@ pub(super) fn headers<R: ReadAt + ?Sized>(
     segments: &Segments,
 ) -> Option<Vec<SectionHeader>> {
     let header = &segments.header;
-    let (count, size) = (usize::from(header.e_shnum).min(MAX_SECTIONS), SectionHeader::size(segments.ctx));
+    let (count, size) = (usize::from(header.e_shnum), SectionHeader::size(segments.ctx));
     if usize::from(header.e_shentsize) != size {
         return None;
     }

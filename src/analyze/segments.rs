@@ -5,11 +5,11 @@ use goblin::elf::header::{self as eh, Header};
 use goblin::elf::program_header::{PT_LOAD, ProgramHeader};
 use scroll::Pread;
 
-use super::limits::MAX_PROGRAM_HEADERS;
 use super::machine::{ByteOrder, Class, Machine};
 use super::numbers::{u32_at, word_at};
 use super::reader::{ReadAt, Reader};
 use crate::error::Cause;
+use crate::limits::MAX_PROGRAM_HEADERS;
 
 /// A file's header and program headers, found to agree with themselves.
 pub(crate) struct Segments {
@@ -51,15 +51,22 @@ impl Segments {
     }
 
     fn check(&self) -> Result<(), Cause> {
+        if self.loads().next().is_none() {
+            return Err(Cause::malformed("it has no PT_LOAD segment, so there is nothing to run"));
+        }
+        let space = if self.ctx.container.is_big() { u64::MAX } else { 1 << 32 };
         let mut spans: Vec<(u64, u64)> = Vec::new();
         for load in self.loads() {
-            let end = load.p_vaddr.checked_add(load.p_memsz);
+            // glibc maps all that a library has in the file, also if its p_memsz is less.
+            let end = load.p_vaddr.checked_add(load.p_memsz.max(load.p_filesz)).filter(|&end| end <= space);
             let end = end.ok_or_else(|| Cause::malformed("a segment wraps around the address space"))?;
             spans.push((load.p_vaddr, end));
         }
-        if spans.is_empty() {
-            return Err(Cause::malformed("it has no PT_LOAD segment, so there is nothing to run"));
+        if self.loads().any(|load| load.p_offset.checked_add(load.p_filesz).is_none()) {
+            return Err(Cause::malformed("a segment ends behind the end of any file"));
         }
+        // What takes no room is in nobody's way.
+        spans.retain(|(start, end)| start < end);
         spans.sort_unstable();
         match spans.windows(2).any(|pair| pair[1].0 < pair[0].1) {
             true => Err(Cause::malformed("two of its PT_LOAD segments overlap")),

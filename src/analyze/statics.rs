@@ -1,16 +1,16 @@
 //! What a static program needs at run time: it imports nothing, so what tells of it are the functions that it has, or
 //! the names of files among its constants.
 
-use goblin::elf::section_header::SHT_SYMTAB;
+use goblin::elf::section_header::{SHT_SYMTAB, SectionHeader};
 use goblin::elf::sym::{STT_FUNC, STT_GNU_IFUNC};
 
 use super::constants::texts_held_in;
 use super::dynamic::Strings;
-use super::limits::{MAX_SYMBOLS, MAX_TEXTS};
 use super::reader::{ReadAt, Reader};
 use super::segments::Segments;
-use super::symbols::{Layout, look_up};
+use super::symbols::{Layout, expect_few, look_up};
 use super::{constant_parts, notes, sections};
+use crate::error::Cause;
 use crate::need::{Hint, Known, known};
 
 /// What tells of the needs of a static program.
@@ -37,9 +37,9 @@ const NSS: &str = "/etc/nsswitch.conf";
 /// The type name of the base class of streams in C++.
 const STREAMS: &str = "St8ios_base";
 
-pub(super) fn read<R: ReadAt + ?Sized>(reader: &mut Reader<'_, R>, segments: &Segments) -> Statics {
+pub(super) fn read<R: ReadAt + ?Sized>(reader: &mut Reader<'_, R>, segments: &Segments) -> Result<Statics, Cause> {
     let is_glibc = notes::is_of_glibc(reader, segments);
-    let functions = functions(reader, segments).unwrap_or_default();
+    let functions = functions(reader, segments)?;
     let has_symbols = functions.contains(&Function::Start);
     let texts = Texts::find(reader, segments, is_glibc);
     let has_streams = functions.contains(&Function::Streams) || texts.has(STREAMS);
@@ -54,7 +54,8 @@ pub(super) fn read<R: ReadAt + ?Sized>(reader: &mut Reader<'_, R>, segments: &Se
             hints.push(text);
         }
     }
-    Statics { symbols: hints, has_unknown_needs: is_glibc && !has_symbols && texts.has(NSS), is_of_glibc: is_glibc }
+    let has_unknown_needs = is_glibc && !has_symbols && texts.has(NSS);
+    Ok(Statics { symbols: hints, has_unknown_needs, is_of_glibc: is_glibc })
 }
 
 /// Whether it tells of a need in a static program.
@@ -69,22 +70,33 @@ fn tells(known: &Known, is_glibc: bool, has_streams: bool) -> bool {
     }
 }
 
-/// What is known of the functions in the symbol table, which only a section header leads to; `None` where it is stripped.
-fn functions<R: ReadAt + ?Sized>(reader: &mut Reader<'_, R>, segments: &Segments) -> Option<Vec<Function>> {
-    let headers = sections::headers(reader, segments)?;
-    let table = headers.iter().find(|header| header.sh_type == SHT_SYMTAB)?;
-    let strings = headers.get(table.sh_link as usize)?;
+/// What is known of the functions in the symbol table, which only a section header leads to; nothing where it is stripped.
+fn functions<R: ReadAt + ?Sized>(reader: &mut Reader<'_, R>, segments: &Segments) -> Result<Vec<Function>, Cause> {
+    let Some((table, strings)) = symbol_table(reader, segments) else { return Ok(Vec::new()) };
     let strings = Strings { offset: strings.sh_offset, size: strings.sh_size };
     let layout = Layout::of(segments);
-    let count = (table.sh_size / layout.size as u64).min(MAX_SYMBOLS);
+    let count = table.sh_size / layout.size as u64;
+    expect_few(count)?;
     let mut names = Vec::new();
     let read = reader.records(table.sh_offset, count, layout.size, |number, entry| {
         if matches!(layout.kind(entry), STT_FUNC | STT_GNU_IFUNC) && !layout.is_undefined(entry) {
             names.push((layout.name(entry), u32::try_from(number).unwrap_or(u32::MAX)));
         }
     });
-    read.ok()?;
-    Some(look_up(names, &strings, reader, |_| true, function))
+    let names = read.map_or_else(|_| Vec::new(), |()| names);
+    Ok(look_up(names, &strings, reader, |_| true, function))
+}
+
+/// The headers of the symbols and of their names; `None` where there are none in the file.
+fn symbol_table<R: ReadAt + ?Sized>(
+    reader: &mut Reader<'_, R>,
+    segments: &Segments,
+) -> Option<(SectionHeader, SectionHeader)> {
+    let headers = sections::headers(reader, segments)?;
+    let table = headers.iter().find(|header| header.sh_type == SHT_SYMTAB)?;
+    let end = table.sh_offset.checked_add(table.sh_size)?;
+    let strings = headers.get(table.sh_link as usize)?;
+    (end <= reader.len()).then(|| (table.clone(), strings.clone()))
 }
 
 fn function(name: &[u8]) -> Option<Function> {
@@ -106,7 +118,7 @@ impl Texts {
         let further = if is_glibc { &[] } else { Known::TEXTS_WITHOUT_GLIBC };
         let known: Vec<&Known> = Known::TEXTS.iter().chain(further).collect();
         let searched: Vec<&str> = known.iter().map(|known| known.name).chain([NSS, STREAMS]).collect();
-        let held = texts_held_in(reader.source(), &constant_parts(segments), MAX_TEXTS, &searched);
+        let held = texts_held_in(reader.source(), &constant_parts(segments, reader.len()), &searched);
         Texts { known, held }
     }
 

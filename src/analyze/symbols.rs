@@ -11,11 +11,11 @@ use goblin::elf::program_header::PT_INTERP;
 use goblin::elf::section_header::SHN_UNDEF;
 
 use super::dynamic::{Entries, Strings};
-use super::limits::{MAX_RELOCATIONS, MAX_SYMBOLS};
 use super::numbers::{u32_at, u64_at, word_at};
 use super::reader::{PIECE, ReadAt, Reader};
 use super::segments::Segments;
 use crate::error::Cause;
+use crate::limits::{MAX_RELOCATIONS, MAX_SYMBOLS};
 use crate::need::{Known, known, may_be_known};
 
 /// The number of symbols (System V ABI, MIPS supplement).
@@ -30,10 +30,10 @@ pub(super) fn imported<R: ReadAt + ?Sized>(
     strings: &Strings,
     segments: &Segments,
     reader: &mut Reader<'_, R>,
-) -> Vec<&'static Known> {
+) -> Result<Vec<&'static Known>, Cause> {
     let mut tables = Tables { entries, segments, reader };
-    let names = tables.imports().unwrap_or_default();
-    look_up(names, strings, reader, may_be_known, known)
+    let names = tables.imports()?;
+    Ok(look_up(names, strings, reader, may_be_known, known))
 }
 
 /// A symbol: where in the string table its name is, and its number.
@@ -52,25 +52,23 @@ pub(super) fn look_up<R: ReadAt + ?Sized, T: PartialEq>(
     names.retain(|(at, _)| u64::from(*at) < strings.size);
     // Nearly always all of them are in one piece.
     names.sort_unstable_by_key(piece_of);
+    // What is known is little, whatever the file has of it.
     let mut found: Vec<(u32, T)> = Vec::new();
     for near in names.chunk_by(|one, next| piece_of(one) == piece_of(next)) {
         let (start, piece) = read_near(near, strings, reader);
         for &(at, number) in near {
             let rest = piece.get((at - start) as usize..).unwrap_or_default();
             if rest.first_chunk().is_some_and(|first| promising(*first)) {
-                let name = short_name(rest);
-                found.extend(name.and_then(&find).map(|known| (number, known)));
+                let Some(known) = short_name(rest).and_then(&find) else { continue };
+                match found.iter_mut().find(|(_, other)| *other == known) {
+                    Some((first, _)) => *first = number.min(*first),
+                    None => found.push((number, known)),
+                }
             }
         }
     }
     found.sort_by_key(|(number, _)| *number);
-    let mut unique = Vec::new();
-    for (_, known) in found {
-        if !unique.contains(&known) {
-            unique.push(known);
-        }
-    }
-    unique
+    found.into_iter().map(|(_, known)| known).collect()
 }
 
 /// Where these names begin in the string table, and the bytes from there to the end of the last.
@@ -84,6 +82,14 @@ fn read_near<'r, R: ReadAt + ?Sized>(
     let size = u64::from(last - start) + Known::LONGEST as u64 + 1;
     let size = usize::try_from(size.min(strings.size - u64::from(start))).unwrap_or(0);
     (start, reader.up_to(strings.offset.saturating_add(u64::from(start)), size).unwrap_or_default())
+}
+
+/// A table of symbols that was found to be there is read in full, or not at all.
+pub(super) fn expect_few(count: u64) -> Result<(), Cause> {
+    match count > MAX_SYMBOLS {
+        true => Err(Cause::malformed(format!("it has {count} symbols; the limit is {MAX_SYMBOLS}"))),
+        false => Ok(()),
+    }
 }
 
 /// The name at the start of these bytes, if it is no longer than any known one.
@@ -132,11 +138,9 @@ struct Tables<'r, 'a, R: ?Sized> {
 }
 
 impl<R: ReadAt + ?Sized> Tables<'_, '_, R> {
-    fn imports(&mut self) -> Option<Vec<Name>> {
+    fn imports(&mut self) -> Result<Vec<Name>, Cause> {
         let layout = Layout::of(self.segments);
-        let address = self.entry(DT_SYMTAB)?;
-        let count = self.count()?.min(MAX_SYMBOLS);
-        let offset = self.segments.offset_of(address, count.checked_mul(layout.size as u64)?)?;
+        let Some((offset, count)) = self.symbols(layout.size)? else { return Ok(Vec::new()) };
         let mut names = Vec::with_capacity(usize::try_from(count).unwrap_or(0).min(PIECE / layout.size));
         let read = self.reader.records(offset, count, layout.size, |number, entry| {
             let name = layout.name(entry);
@@ -144,21 +148,32 @@ impl<R: ReadAt + ?Sized> Tables<'_, '_, R> {
                 names.push((name, u32::try_from(number).unwrap_or(u32::MAX)));
             }
         });
-        read.ok().map(|()| names)
+        Ok(read.map_or_else(|_| Vec::new(), |()| names))
+    }
+
+    /// Where in the file the symbols are that may be imported, of `size` bytes each, and how many; `None` where they are not.
+    fn symbols(&mut self, size: usize) -> Result<Option<(u64, u64)>, Cause> {
+        let (Some(address), Some(count)) = (self.entry(DT_SYMTAB), self.count()?) else { return Ok(None) };
+        let there = count.checked_mul(size as u64).and_then(|size| self.segments.offset_of(address, size));
+        let Some(offset) = there else { return Ok(None) };
+        expect_few(count).map(|()| Some((offset, count)))
     }
 
     /// How many symbols are there, or may be imported.
-    fn count(&mut self) -> Option<u64> {
+    fn count(&mut self) -> Result<Option<u64>, Cause> {
         if let Some(count) = self.entry(DT_MIPS_SYMTABNO) {
-            return Some(count);
+            return Ok(Some(count));
         }
-        match self.entry(DT_GNU_HASH).and_then(|address| self.gnu_hash(address)) {
+        Ok(match self.entry(DT_GNU_HASH).and_then(|address| self.gnu_hash(address)) {
             Some(first) if first.is_certain => Some(first.number),
             first => {
-                let count = self.sysv_hash().or_else(|| self.highest_relocated());
+                let count = match self.sysv_hash() {
+                    None => self.highest_relocated()?,
+                    count => count,
+                };
                 count.max(first.map(|first| first.number))
             }
-        }
+        })
     }
 
     fn gnu_hash(&mut self, address: u64) -> Option<FirstHashed> {
@@ -189,31 +204,36 @@ impl<R: ReadAt + ?Sized> Tables<'_, '_, R> {
     }
 
     /// One more than the number of the last symbol that a relocation names.
-    fn highest_relocated(&mut self) -> Option<u64> {
+    fn highest_relocated(&mut self) -> Result<Option<u64>, Cause> {
         let plt = (DT_JMPREL, DT_PLTRELSZ, 0, self.entry(DT_PLTREL) == Some(DT_RELA));
         let tables = [plt, (DT_RELA, DT_RELASZ, DT_RELACOUNT, true), (DT_REL, DT_RELSZ, DT_RELCOUNT, false)];
-        tables
-            .into_iter()
-            .filter_map(|(at, size, relative, has_addend)| {
-                self.highest_in(self.entry(at)?, self.entry(size)?, self.entry(relative).unwrap_or(0), has_addend)
-            })
-            .max()
+        let mut highest = None;
+        for (at, size, relative, has_addend) in tables {
+            if let (Some(address), Some(size)) = (self.entry(at), self.entry(size)) {
+                let relative = self.entry(relative).unwrap_or(0);
+                highest = highest.max(self.highest_in(address, size, relative, has_addend)?);
+            }
+        }
+        Ok(highest)
     }
 
     /// The same, of one table, which begins with so many `relative` ones that name no symbol.
-    fn highest_in(&mut self, address: u64, size: u64, relative: u64, has_addend: bool) -> Option<u64> {
+    fn highest_in(&mut self, address: u64, size: u64, relative: u64, has_addend: bool) -> Result<Option<u64>, Cause> {
         let is_64 = self.segments.ctx.container.is_big();
         let word: usize = if is_64 { 8 } else { 4 };
         let record = if has_addend { 3 * word } else { 2 * word };
-        let offset = self.segments.offset_of(address, size)?;
+        let Some(offset) = self.segments.offset_of(address, size) else { return Ok(None) };
         let relative = relative.min(size / record as u64);
-        let count = (size / record as u64 - relative).min(MAX_RELOCATIONS);
+        let count = size / record as u64 - relative;
+        if count > MAX_RELOCATIONS {
+            return Err(Cause::malformed(format!("it has {count} relocations; the limit is {MAX_RELOCATIONS}")));
+        }
         let (ctx, mut highest) = (self.segments.ctx, 0);
-        let read = self.reader.records(offset + relative * record as u64, count, record, |_, record| {
+        let read = self.reader.records(offset.saturating_add(relative * record as u64), count, record, |_, record| {
             let symbol = word_at(record, 1, ctx) >> if is_64 { 32 } else { 8 };
             highest = highest.max(symbol);
         });
-        read.ok().map(|()| highest + 1)
+        Ok(read.ok().map(|()| highest + 1))
     }
 
     /// The C library has an interpreter as well, and is none.
@@ -449,7 +469,7 @@ mod tests {
         let file = file.symbols(&["dlopen", "tmpfile"]).longs(HASH, &[1, 3]);
         let elf = Elf::parse(&file.bytes).unwrap();
         let counted = Counted(file.bytes, Cell::new(0));
-        let hints = Hints::read(&elf, &counted, SIZE as u64, &mut Buffers::default());
+        let hints = Hints::read(&elf, &counted, SIZE as u64, &mut Buffers::default()).unwrap();
         assert_eq!((hints.symbols().len(), counted.1.get()), (2, 1));
     }
 }

@@ -8,11 +8,11 @@ use std::os::unix::ffi::OsStrExt;
 use goblin::elf::dynamic::{DT_VERDEF, DT_VERNEED};
 
 use super::dynamic::{Entries, Strings};
-use super::limits::{MAX_NAME, MAX_VERSION_NAMES, MAX_VERSIONS};
 use super::numbers::{u16_at, u32_at};
 use super::reader::{ReadAt, Reader};
 use super::segments::Segments;
 use crate::error::Cause;
+use crate::limits::{MAX_NAME, MAX_VERSION_NAMES, MAX_VERSIONS};
 
 /// `vna_flags`: the object runs without it.
 const VER_FLG_WEAK: u16 = 2;

@@ -21,6 +21,7 @@ use crate::check;
 use crate::collect::{Closure, Collector, ImageFacts, Setting, Source, excludes};
 use crate::error::{Cause, Result};
 use crate::finding::Finding;
+use crate::limits::{MAX_FILE, MAX_LAYER, MAX_PATH_ELEMENTS};
 use crate::need::{Excluded, Need};
 use crate::text::printable;
 use crate::tree::{Content, Entry, Tree};
@@ -307,6 +308,7 @@ impl ImageBuilder {
         if self.keeps_capabilities {
             tree.keep_capabilities(capabilities)?;
         }
+        expect_small(&tree).map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
         let setting = Setting::of_image(&runtime.env, runtime.workdir.as_deref().map(Path::new));
         let proven = check::prove(&tree, &closures, &setting).map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
         let mut findings: Vec<Finding> = closures.iter().flat_map(|closure| closure.findings()).cloned().collect();
@@ -433,6 +435,10 @@ impl ImageBuilder {
         for (name, value) in &self.env {
             if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
                 wrong.push(format!("`{}` is no name of an environment variable", name.escape_debug()));
+            }
+            let elements = value.split([':', ';']).count();
+            if name == "LD_LIBRARY_PATH" && elements > MAX_PATH_ELEMENTS {
+                wrong.push(format!("LD_LIBRARY_PATH has {elements} elements; the limit is {MAX_PATH_ELEMENTS}"));
             }
         }
         wrong.extend(self.ports.iter().filter(|port| !is_port(port)).map(|port| {
@@ -566,6 +572,20 @@ fn dropped_bits(entry: &Entry) -> Option<Finding> {
 
 fn capabilities(source: &Source) -> Result<Option<Vec<u8>>> {
     Ok(SourceReader::open(source)?.capability_value())
+}
+
+fn expect_small(tree: &Tree) -> Result<(), Cause> {
+    let entries = tree.entries();
+    if let Some(large) = entries.iter().find(|entry| entry.size() > MAX_FILE) {
+        let (path, size) = (printable(large.path()), large.size());
+        return Err(Cause::Unsupported(format!("{path} has {size} bytes; the limit of a file is {MAX_FILE}")));
+    }
+    // None of them is so large that the sum could overflow.
+    let size: u64 = entries.iter().map(Entry::size).sum();
+    match size > MAX_LAYER {
+        true => Err(Cause::Unsupported(format!("its files have {size} bytes; the limit of a layer is {MAX_LAYER}"))),
+        false => Ok(()),
+    }
 }
 
 /// Programs that share a library share what is to be said of it.

@@ -1,13 +1,12 @@
 //! What the caller puts into an image beside its programs: checked, and found on this machine.
 
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::analyze::ReadAt;
-use crate::collect::{Extra, ExtraContent, Origin, Source};
+use crate::collect::{Extra, ExtraContent, Origin, Source, impossible, unopenable};
 use crate::error::{Cause, Result};
-use crate::root::{Fault, PATH_MAX, Root, Walker};
+use crate::root::{Fault, Root, Walker, ends_as_directory};
 use crate::text::printable;
 
 /// One path of the image, and what the caller wants there.
@@ -47,7 +46,9 @@ impl Given {
         let at = self.at();
         let why = path_problem(&at).or_else(|| match self {
             Given::File { .. } => None,
-            Given::Link { at, .. } if ends_in_slash(at) => Some("give the link's own path, without a slash at its end"),
+            Given::Link { at, .. } if ends_as_directory(at) => {
+                Some("give the link's own path, without a slash at its end")
+            }
             Given::Link { target, .. } => target_problem(target),
             Given::Directory { mode, .. } => {
                 mode.is_some_and(|mode| mode > 0o7777).then_some("its mode must be one of 0 to 7777, in octal")
@@ -59,7 +60,7 @@ impl Given {
     /// Its path in the image. A file that goes to `dir/` keeps its name, as with cp(1).
     pub(super) fn at(&self) -> PathBuf {
         let path = match self {
-            Given::File { source, at } if ends_in_slash(at) => at.join(source.file_name().unwrap_or_default()),
+            Given::File { source, at } if ends_as_directory(at) => at.join(source.file_name().unwrap_or_default()),
             Given::File { at, .. } | Given::Link { at, .. } | Given::Directory { at, .. } => at.clone(),
         };
         path.components().collect()
@@ -94,11 +95,7 @@ fn refused(fault: Fault) -> Cause {
 }
 
 fn path_problem(path: &Path) -> Option<&'static str> {
-    if !path.is_absolute() {
-        Some("the path must be absolute")
-    } else if path.components().any(|component| component == Component::ParentDir) {
-        Some("the path must have no `..`")
-    } else if path.file_name().is_none() {
+    if path == Path::new("/") {
         Some("that is the image's root directory; give a path below it")
     } else {
         impossible(path)
@@ -106,21 +103,5 @@ fn path_problem(path: &Path) -> Option<&'static str> {
 }
 
 fn target_problem(target: &Path) -> Option<&'static str> {
-    if target.as_os_str().is_empty() { Some("the link needs a target") } else { impossible(target) }
-}
-
-/// Linux opens no such path (path_resolution(7)).
-fn impossible(path: &Path) -> Option<&'static str> {
-    let bytes = path.as_os_str().as_bytes();
-    if bytes.contains(&0) {
-        Some("a path has no NUL")
-    } else if bytes.len() >= PATH_MAX {
-        Some("Linux opens no path that long")
-    } else {
-        None
-    }
-}
-
-fn ends_in_slash(path: &Path) -> bool {
-    path.as_os_str().as_bytes().ends_with(b"/")
+    if target.as_os_str().is_empty() { Some("the link needs a target") } else { unopenable(target) }
 }

@@ -15,6 +15,7 @@ use crate::error::Cause;
 use crate::root::{
     Capabilities, Fault, FileId, MAX_LINKS, Walk, ends_as_directory, expect_possible, gains_rights, steps_to_walk,
 };
+use crate::text::printable;
 use crate::tree::{Content, Tree};
 
 /// Bytes of a list of the caller's that a loader would read.
@@ -76,7 +77,7 @@ impl<'t> View<'t> {
     }
 
     /// A tree that was made of these closures.
-    pub(crate) fn of(tree: &'t Tree, closures: &[Closure]) -> Self {
+    pub(crate) fn of(tree: &'t Tree, closures: &[Closure]) -> Result<Self, Cause> {
         let objects = closures.iter().flat_map(Closure::all);
         let parsed: HashMap<FileId, Rc<Parsed>> =
             objects.map(|object| (object.file_source().stamp.id, Rc::new(Parsed::of_object(object)))).collect();
@@ -92,8 +93,9 @@ impl<'t> View<'t> {
                 Content::File(source) => match parsed.get(&source.stamp.id) {
                     Some(parsed) => file(parsed.clone(), None),
                     None => match read(source, entry.path().file_name().is_some_and(|name| lists.contains(name))) {
-                        Some((parsed, bytes)) => file(Rc::new(parsed), bytes.map(Cow::Owned)),
-                        None => Node::Special,
+                        Ok((parsed, bytes)) => file(Rc::new(parsed), bytes.map(Cow::Owned)),
+                        Err(fault @ Cause::Io(_)) => return Err(fault.within(printable(&source.on_machine()))),
+                        Err(_) => Node::Special,
                     },
                 },
                 // The name that has the bytes comes first.
@@ -102,7 +104,7 @@ impl<'t> View<'t> {
             };
             nodes.insert(Cow::Borrowed(entry.path().as_os_str()), node);
         }
-        View::new(nodes)
+        Ok(View::new(nodes))
     }
 
     /// All regular files with their paths, in no order.
@@ -165,20 +167,24 @@ fn lists(closures: &[Closure]) -> HashSet<&OsStr> {
 
 /// What a file says that is in no closure, and its bytes if it is a list. One that is not as it was is refused when it
 /// is written.
-fn read(source: &Source, is_list: bool) -> Option<(Parsed, Option<Vec<u8>>)> {
+fn read(source: &Source, is_list: bool) -> Result<(Parsed, Option<Vec<u8>>), Cause> {
     if !source.is_elf && !is_list {
         let why = Cause::NotElf("it is not an ELF file".into());
-        return Some((Parsed::nothing(source.stamp, why), None));
+        return Ok((Parsed::nothing(source.stamp, why), None));
     }
-    let input = source.open_unchanged().ok()?;
+    let input = source.open_unchanged()?;
     let parsed = Parsed::read(&input.file, input.stamp.size, input.stamp);
-    let list = || {
-        let mut bytes = vec![0; usize::try_from(input.stamp.size).ok().filter(|&size| size <= MAX_LIST)?];
-        let filled = input.file.read_at(&mut bytes, 0).ok()?;
+    if let Err(Cause::Io(error)) = parsed.elf {
+        return Err(Cause::Io(error));
+    }
+    let size = usize::try_from(input.stamp.size).ok().filter(|&size| is_list && size <= MAX_LIST);
+    let list = size.map(|size| {
+        let mut bytes = vec![0; size];
+        let filled = input.file.read_at(&mut bytes, 0)?;
         bytes.truncate(filled);
-        Some(bytes)
-    };
-    Some((parsed, is_list.then(list).flatten()))
+        Ok::<_, Cause>(bytes)
+    });
+    Ok((parsed, list.transpose()?))
 }
 
 /// Why there is no file, behind the path of it.

@@ -13,6 +13,7 @@ use super::search::{Anchor, Place};
 use super::setting::Setting;
 use super::tokens::{self, Piece};
 use crate::analyze::{Machine, glibc};
+use crate::root::PATH_MAX;
 
 /// Replaces tokens as the loader of one process does.
 pub(crate) struct Expander<'b> {
@@ -207,7 +208,7 @@ impl Expander<'_> {
         self.build.directories.iter().any(|directory| path.starts_with(directory))
     }
 
-    /// `None` where a token has no value.
+    /// `None` where a token has no value, or no path is as long.
     fn text(&self, pieces: &[Piece<'_>], origin: Option<&Path>) -> Option<Vec<u8>> {
         let mut text = Vec::new();
         for piece in pieces {
@@ -217,6 +218,10 @@ impl Expander<'_> {
                 Piece::Lib => self.build.lib.as_slice(),
                 Piece::Platform => self.platform()?.as_bytes(),
             });
+            // No such path can be opened, and with enough tokens it would fill the memory.
+            if text.len() > PATH_MAX {
+                return None;
+            }
         }
         Some(text)
     }

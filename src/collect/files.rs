@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 use super::search::FileTree;
 use super::source::{LazyHints, Source};
 use crate::analyze::{self, Buffers, Elf, Hints, Machine, ReadAt};
@@ -108,7 +110,27 @@ impl<'r> Files<'r> {
     /// All bytes of the regular file at `path` in the root, if it has no more than `limit`.
     pub(crate) fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, Fault> {
         let (_, input) = self.root.walker.open(path)?;
-        read_range(&input.file, 0, input.stamp.size.min(limit)).map_err(|error| Fault::System(errno(&error)))
+        read_range(&input, 0, input.stamp.size.min(limit)).map_err(|error| Fault::System(errno(&error)))
+    }
+
+    /// The same of a file that means something only as a whole: it is a fault if it has more than `limit` bytes.
+    pub(crate) fn read_whole(&self, path: &Path, limit: u64) -> Result<Vec<u8>, Fault> {
+        let (_, input) = self.root.walker.open(path)?;
+        let size = input.stamp.size;
+        if size > limit {
+            let why =
+                format!("it has {size} bytes, and no such file has more than {limit}; remove it, or make it anew");
+            self.root.root.note(path, Cause::malformed(why));
+            return Err(Fault::System(Errno::FBIG));
+        }
+        read_range(&input, 0, size).map_err(|error| Fault::System(errno(&error)))
+    }
+
+    /// Takes down that a file or directory in the root may not be read, which would be part of what is wanted.
+    pub(crate) fn note_unreadable(&self, path: &Path, fault: Fault) {
+        if let Fault::System(Errno::ACCESS | Errno::PERM) = fault {
+            self.root.root.note(path, fault.into_cause());
+        }
     }
 
     /// The names in the directory at `path` in the root, in the order of their bytes.
@@ -120,7 +142,7 @@ impl<'r> Files<'r> {
         let mut parsed = self.parsed.borrow_mut();
         let read = || {
             let stamp = input.stamp;
-            let (machine, elf) = analyzed(&input.file, stamp.size, &mut self.buffers.borrow_mut());
+            let (machine, elf) = analyzed(input, stamp.size, &mut self.buffers.borrow_mut());
             let source = || Source { root: tree.root.clone(), real: walk.real.clone(), stamp, is_elf: true };
             let hints = elf.as_ref().map(|elf| Arc::new(LazyHints::unread(elf.clone(), source())));
             Rc::new(Parsed { stamp, machine, hints: hints.unwrap_or_default(), elf })
@@ -144,7 +166,7 @@ impl Parsed {
     pub(crate) fn read<R: ReadAt + ?Sized>(source: &R, size: u64, stamp: Stamp) -> Self {
         let mut buffers = Buffers::default();
         let (machine, elf) = analyzed(source, size, &mut buffers);
-        let hints = elf.as_ref().map_or(Hints::NONE, |elf| Hints::read(elf, source, size, &mut buffers));
+        let hints = elf.as_ref().map_or(Ok(Hints::NONE), |elf| Hints::read(elf, source, size, &mut buffers));
         Parsed { stamp, machine, elf, hints: Arc::new(LazyHints::read(hints)) }
     }
 
@@ -185,6 +207,17 @@ fn read_range<R: ReadAt + ?Sized>(source: &R, at: u64, size: u64) -> io::Result<
     Ok(bytes)
 }
 
-fn errno(error: &io::Error) -> rustix::io::Errno {
-    rustix::io::Errno::from_io_error(error).unwrap_or(rustix::io::Errno::IO)
+fn errno(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
+/// What this machine fails at is taken down, whoever reads.
+impl ReadAt for Input {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.noting(ReadAt::read_at(&self.file, buffer, offset))
+    }
+
+    fn fill(&self, bytes: &mut Vec<u8>, offset: u64) -> io::Result<()> {
+        self.noting(self.file.fill(bytes, offset))
+    }
 }

@@ -10,6 +10,7 @@ use super::process::{Asked, Ignored, Loaded, Loading, PROGRAM};
 use super::search::Anchor;
 use super::setting::Cpu;
 use crate::analyze::Priority;
+use crate::error::Error;
 use crate::finding::Finding;
 use crate::text::printable;
 use crate::trace::Rule;
@@ -164,10 +165,16 @@ pub(super) fn system_preload(names: &str) -> Finding {
         format!(
             "/etc/ld.so.preload has {} loaded into every program of this system; the image has neither that file nor \
              what it names. Link the program with it if it needs it",
-            names.escape_debug()
+            names
         ),
         "/etc/ld.so.preload",
     )
+}
+
+/// What could not be read that may tell of needs.
+pub(super) fn unread(fault: &Error) -> Finding {
+    let path = fault.path().map(|path| printable(path).to_string()).unwrap_or_default();
+    Finding::warning("unread", format!("not all is known of what the program needs while it runs: {fault}"), path)
 }
 
 fn build_path(object: &Loaded, builtin: &[PathBuf]) -> Option<Finding> {

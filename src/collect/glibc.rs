@@ -190,7 +190,7 @@ impl<'t, T: FileTree> Process<'t, T> {
     /// Breadth first. What a filter puts before the object that names it is processed next.
     fn load_dependencies(&mut self) {
         let mut at = 0;
-        while let Some(&object) = self.order.get(at) {
+        while let Some(&object) = self.order.get(at).filter(|_| self.loading.excess.is_none()) {
             match std::mem::replace(&mut self.done[object], true) {
                 true => at += 1,
                 false => self.process_entries(object, at),
@@ -277,6 +277,9 @@ impl<'t, T: FileTree> Process<'t, T> {
         if !self.failed.is_empty() && self.failed.contains(&(object, name.text.clone())) {
             return Resolution::NotFound { tried, note: None };
         }
+        if self.loading.excess.is_some() || self.prober.notes.has_too_many_lookups() {
+            return Resolution::NotFound { tried, note: None };
+        }
         let found = match name.has_slash() {
             true => self.open_path(object, name, &mut tried),
             false => self.find(object, &name.text, &mut tried),
@@ -310,6 +313,9 @@ impl<'t, T: FileTree> Process<'t, T> {
         let Ok(elf) = found.opened.parsed.elf.as_ref().cloned() else {
             return Resolution::NotFound { tried, note: None };
         };
+        if !self.loading.has_room() {
+            return Resolution::NotFound { tried, note: None };
+        }
         let loaded = Loaded::library(name.to_owned(), found, elf, object);
         Resolution::Opened { rule, object: self.adopt(loaded), path, tried }
     }
@@ -340,6 +346,7 @@ impl<'t, T: FileTree> Process<'t, T> {
         };
         let problems = versions::problems(&self.loading, &members, self.start.build);
         hidden::give_up(&mut self.loading, brought, problems);
+        self.loading.note_lookups(&self.prober.notes);
         self.loading.order = self.order;
         self.loading.names = self.names;
         self.loading

@@ -9,6 +9,7 @@ use super::process::{Asked, Loaded, Loading, NotFound, PROGRAM, Requested, Unloa
 use super::setting::{ByItself, Library, Setting};
 use crate::analyze::{DependencyKind, Elf, Priority};
 use crate::need::Hint;
+use crate::text::printable;
 use crate::trace::{Attempt, Rule};
 
 /// A process that can load libraries by name.
@@ -151,7 +152,7 @@ fn by_notes(loading: &Loading, object: usize, least: Priority) -> impl Iterator<
         is_required: note.priority() == Priority::Required,
         reason: Some(format!(
             "which its .note.dlopen requires{} and which was not found",
-            note.feature().map(|feature| format!(" for {}", feature.escape_debug())).unwrap_or_default()
+            note.feature().map(|feature| format!(" for {}", printable(feature))).unwrap_or_default()
         )),
     })
 }

@@ -2,6 +2,7 @@
 //! those.
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
@@ -19,10 +20,12 @@ use super::setting::{Cpu, Setting};
 use super::told;
 use super::wanted::Met;
 use super::work::Work;
-use super::{glibc, musl};
+use super::{findings, glibc, musl};
 use crate::finding::Finding;
+use crate::limits::MAX_NAMED;
 use crate::need::Requirement;
 use crate::root::Walk;
+use crate::text::printable;
 
 /// What it takes to tell of the needs of a closure.
 #[derive(Debug)]
@@ -76,7 +79,19 @@ impl Late {
             loadable,
             unloaded: &self.unloaded,
         };
-        Needs { requirements: process.requirements(&told), findings: process.findings(&told) }
+        let (requirements, mut findings) = (process.requirements(&told), process.findings(&told));
+        findings.extend(constants.is_cut.then(|| too_many_names(closure.program())));
+        findings.extend(self.faults(closure));
+        Needs { requirements, findings }
+    }
+
+    /// What could not be read of what tells of needs, where no object is told of that lost all.
+    fn faults(&self, closure: &Closure) -> Vec<Finding> {
+        let lost = closure.all().filter_map(|object| object.hints().loss());
+        let lost: Vec<PathBuf> = lost.map(|(source, _)| source.on_machine()).collect();
+        let faults = [&self.work.root, &self.work.machine].into_iter().flat_map(|root| root.take_faults());
+        let others = faults.filter(|fault| !lost.iter().any(|path| fault.path() == Some(path)));
+        others.map(|fault| findings::unread(&fault)).collect()
     }
 
     /// Nothing, where the program is not any more what it was: its hints say so.
@@ -90,7 +105,7 @@ impl Late {
         let files = Files::new(&self.work.root, &self.work.machine);
         let cache = match &loader.build {
             LoaderBuild::Glibc(build) if !constants.libraries.is_empty() => {
-                self.work.cache(&files, build, program.elf().machine())
+                self.work.cache(&files, build, program.elf().machine()).unwrap_or_default()
             }
             _ => None,
         };
@@ -115,6 +130,18 @@ impl Late {
         };
         self.work.around(closure.all().map(neighbour).collect(), closure.loader().map(|loader| &loader.build))
     }
+}
+
+fn too_many_names(program: &Object) -> Finding {
+    let path = printable(program.path()).to_string();
+    Finding::warning(
+        "dlopen",
+        format!(
+            "the constants of {path} hold more than {MAX_NAMED} names of libraries, locales and character sets, which is \
+             the limit; the others were not looked for: name what it needs of them"
+        ),
+        &path,
+    )
 }
 
 /// An object as its loader had it.

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::search::Variants;
 use crate::analyze::{ByteOrder, Machine, glibc};
+use crate::root::PATH_MAX;
 
 pub(crate) use write::{Listed, write};
 
@@ -16,6 +17,11 @@ const OLD_ENTRY: usize = 12;
 const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
 const HEADER: usize = 48;
 const ENTRY: usize = 24;
+
+/// Bytes of a name or a path that are believed: Linux opens no longer path.
+const MAX_STRING: usize = PATH_MAX;
+/// Entries of one name, for all machines and CPUs. No name that has more is in any cache that ldconfig makes.
+const MAX_EQUAL: usize = 256;
 
 /// A cache file: of the current format, alone or behind a part of the old format, or of the old format.
 #[derive(Debug)]
@@ -157,8 +163,11 @@ impl LdCache {
 
     fn equal_around(&self, index: usize, name: &[u8]) -> Range<usize> {
         let is_equal = |index: &usize| self.key(*index).is_some_and(|key| compare(name, key) == Ordering::Equal);
-        let before = (0..index).rev().take_while(is_equal).count();
-        let behind = (index..self.table.entries).take_while(is_equal).count();
+        let before = (0..index).rev().take_while(is_equal).take(MAX_EQUAL).count();
+        let behind = (index..self.table.entries).take_while(is_equal).take(MAX_EQUAL).count();
+        if before + behind > MAX_EQUAL {
+            return index..index;
+        }
         index - before..index + behind
     }
 
@@ -185,7 +194,8 @@ impl LdCache {
 
     fn string_at(&self, at: usize) -> Option<&[u8]> {
         let rest = self.bytes.get(at..)?;
-        Some(&rest[..memchr::memchr(0, rest)?])
+        let string = &rest[..rest.len().min(MAX_STRING)];
+        Some(&string[..memchr::memchr(0, string)?])
     }
 }
 
@@ -198,7 +208,7 @@ fn new_part(bytes: &[u8], byte_order: ByteOrder) -> Option<usize> {
     let end = old.checked_mul(OLD_ENTRY)?.checked_add(OLD_HEADER)?;
     [8, 4]
         .into_iter()
-        .map(|alignment| end.next_multiple_of(alignment))
+        .filter_map(|alignment| end.checked_next_multiple_of(alignment))
         .find(|&start| bytes.get(start..).is_some_and(|rest| rest.starts_with(MAGIC)))
 }
 

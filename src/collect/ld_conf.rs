@@ -1,7 +1,7 @@
 //! `ld.so.conf`: which directories ldconfig would list in a cache (ldconfig(8); `parse_conf` in glibc's elf/ldconfig.c).
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,8 @@ const MAX_FILES: usize = 1_000;
 const MAX_DEPTH: usize = 16;
 /// Directories that are named, whether they are there or not.
 const MAX_DIRECTORIES: usize = 1_000;
+/// Bytes of names, times those of the pattern, that are compared: in the worst case a second's work. Debian's own take 1,000.
+const MAX_COMPARED: usize = 16 << 20;
 /// Problems that are told of.
 const MAX_PROBLEMS: usize = 8;
 
@@ -41,7 +43,8 @@ enum Line<'a> {
 impl LdConf {
     /// Reads the file at `path` in the root. Where there is none, there are no directories.
     pub(crate) fn read(files: &Files<'_>, path: &Path) -> LdConf {
-        let mut reading = Reading { files, conf: LdConf::default(), known: BTreeSet::new(), read: 0, named: 0 };
+        let mut reading =
+            Reading { files, conf: LdConf::default(), known: BTreeSet::new(), read: 0, named: 0, compared: 0 };
         reading.file(path, 0);
         reading.conf
     }
@@ -56,6 +59,8 @@ struct Reading<'a, 'r> {
     read: usize,
     /// How many directories were named.
     named: usize,
+    /// Bytes of names, times those of the pattern, that were compared.
+    compared: usize,
 }
 
 impl Reading<'_, '_> {
@@ -119,6 +124,10 @@ impl Reading<'_, '_> {
 
     fn matching(&mut self, directory: &Path, pattern: &[u8]) -> Vec<PathBuf> {
         match self.files.names(directory) {
+            Ok(names) if !self.has_time_for(&names, pattern) => {
+                self.problem(directory, "has too many names for a pattern");
+                Vec::new()
+            }
             Ok(mut names) => {
                 names.retain(|name| glob::matches(pattern, name.as_bytes()));
                 names.iter().map(|name| directory.join(name)).collect()
@@ -128,6 +137,12 @@ impl Reading<'_, '_> {
                 Vec::new()
             }
         }
+    }
+
+    fn has_time_for(&mut self, names: &[OsString], pattern: &[u8]) -> bool {
+        let bytes: usize = names.iter().map(|name| name.len()).sum();
+        self.compared = self.compared.saturating_add(bytes.saturating_mul(pattern.len()));
+        self.compared <= MAX_COMPARED
     }
 
     fn fault(&mut self, path: &Path, fault: Fault) {

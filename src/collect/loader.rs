@@ -217,9 +217,11 @@ fn runs_of_directories(part: &[u8]) -> Vec<Vec<&[u8]>> {
     for slash in memmem::find_iter(part, b"/\0") {
         let start = memchr::memrchr(0, &part[..slash]).map_or(0, |nul| nul + 1);
         let Some(directory) = directory_string(&part[start..=slash]) else { continue };
+        let is_full = runs.len() == MAX_DIRECTORIES;
         match runs.last_mut() {
             Some(run) if end_of_last == Some(start) && run.len() < MAX_DIRECTORIES => run.push(directory),
             Some(_) if end_of_last == Some(start) => {}
+            _ if is_full => break,
             _ => runs.push(vec![directory]),
         }
         end_of_last = Some(slash + 2);

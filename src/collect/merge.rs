@@ -38,6 +38,7 @@ pub(super) fn merge(into: &mut Loading, other: Loading) {
     add_new(&mut into.excluded, excluded);
     add_new(&mut into.unloaded, other.unloaded.into_iter());
     into.uses_platform |= other.uses_platform;
+    into.excess = into.excess.take().or(other.excess);
 }
 
 fn add_new<T: PartialEq>(known: &mut Vec<T>, others: impl Iterator<Item = T>) {

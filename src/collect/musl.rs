@@ -45,7 +45,7 @@ pub(crate) enum PathFile {
 
 impl PathFile {
     pub(crate) fn read(files: &Files<'_>, path: &Path) -> PathFile {
-        match files.read(path, MAX_PATH_FILE) {
+        match files.read_whole(path, MAX_PATH_FILE) {
             Ok(list) => PathFile::Holds(list),
             Err(Fault::System(Errno::NOENT)) => PathFile::Absent,
             Err(_) => PathFile::Unreadable,
@@ -102,7 +102,8 @@ pub(crate) fn load<T: FileTree>(start: &Start<'_, T>, program: Loaded, interpret
     let mut process = Process::of_program(start, program, interpreter);
     process.run();
     hidden::load(&mut process);
-    let Process { mut loading, short_names, .. } = process;
+    let Process { mut loading, short_names, notes, .. } = process;
+    loading.note_lookups(&notes);
     loading.names = short_names;
     loading.names.insert(loading.objects[INTERPRETER].name.clone(), INTERPRETER);
     loading
@@ -178,7 +179,7 @@ impl<'t, T: FileTree> Process<'t, T> {
 
     fn load_dependencies(&mut self) {
         let mut at = self.done;
-        while let Some(&object) = self.loading.order.get(at) {
+        while let Some(&object) = self.loading.order.get(at).filter(|_| self.loading.excess.is_none()) {
             let elf = self.loading.objects[object].elf.clone();
             let dependencies = elf.dependencies().iter().enumerate();
             let needed = dependencies.filter(|(_, dependency)| dependency.kind() == DependencyKind::Needed);
@@ -246,6 +247,9 @@ impl<'t, T: FileTree> Process<'t, T> {
     }
 
     fn find(&mut self, object: usize, name: &OsStr, tried: &mut Vec<Attempt>) -> Option<Found> {
+        if self.loading.excess.is_some() || self.notes.has_too_many_lookups() {
+            return None;
+        }
         if is_path(name) {
             let place = self.start.setting.absolute(name).map(Place::fixed)?;
             return self.try_place(place, Rule::Path, tried).found();
@@ -307,6 +311,9 @@ impl<'t, T: FileTree> Process<'t, T> {
 
     /// The first file that opens is final. musl maps it whatever machine it is for; a process would not survive that.
     fn probe(&self, candidate: &Spot) -> Outcome {
+        if !self.notes.count_lookup() {
+            return Outcome::Stop(Refusal::with(Why::Unreadable, "too many paths were tried"));
+        }
         let opened = match self.start.tree.open(candidate) {
             Ok(opened) => opened,
             Err(Fault::System(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG)) => {
@@ -335,6 +342,9 @@ impl<'t, T: FileTree> Process<'t, T> {
             return Some(known);
         }
         let elf = found.opened.parsed.elf.as_ref().ok()?.clone();
+        if !self.loading.has_room() {
+            return None;
+        }
         let index = self.loading.objects.len();
         if let Some(short) = found.place.spot.path.file_name().filter(|_| was_searched) {
             self.short_names.entry(short.to_owned()).or_insert(index);
@@ -430,7 +440,8 @@ fn origin_token(text: &[u8]) -> Option<usize> {
 fn at_origin(origin: &Spot, owner: usize, element: &[u8]) -> Place {
     let replace = |mut text: &[u8]| {
         let mut replaced = Vec::new();
-        while let Some(at) = memchr::memchr(b'$', text) {
+        // Of what is longer than any path, the rest does not matter.
+        while let Some(at) = memchr::memchr(b'$', text).filter(|_| replaced.len() <= PATH_MAX) {
             replaced.extend_from_slice(&text[..at]);
             replaced.extend_from_slice(origin.path.as_os_str().as_bytes());
             text = &text[at + origin_token(&text[at..]).unwrap_or(1)..];

@@ -5,13 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::analyze::{Passage, constants};
+use crate::limits::MAX_NAMED;
 use crate::root::Input;
-
-/// Names among the constants of a program that are believed.
-const MAX_NAMES: usize = 1_000;
-
-/// Bytes of a program in which constants are looked for.
-const MAX_CONSTANTS: u64 = 64 << 20;
 
 /// What is looked for among the constants of a program.
 #[derive(Clone, Copy, Default)]
@@ -42,6 +37,8 @@ pub(super) struct Constants {
     pub(super) charsets: BTreeSet<String>,
     /// The name of a bundle of certificates.
     pub(super) bundle: Option<&'static str>,
+    /// Whether there are more names than are looked for.
+    pub(super) is_cut: bool,
 }
 
 /// What programs hold that bring TLS of their own, in which no symbol tells of it: Go's crypto/x509, OpenSSL linked into
@@ -53,7 +50,7 @@ impl Constants {
     pub(super) fn read(program: &Input, sought: Sought) -> Constants {
         let mut reading = Reading::new(sought);
         if sought.libraries || sought.sets != Sets::None || sought.bundle {
-            constants(&program.file, program.stamp.size, MAX_CONSTANTS, |passage| reading.go_through(passage));
+            constants(program, program.stamp.size, |passage| reading.go_through(passage));
         }
         let mut bundles = BUNDLES.into_iter().zip(reading.has_bundle);
         let bundle = bundles.find(|(_, is_held)| *is_held).map(|((name, _), _)| name);
@@ -65,7 +62,8 @@ impl Constants {
             return;
         }
         let text = printable_end(text);
-        if self.has_room() && is_library(text) {
+        let is_new = is_library(text) && !self.libraries.contains(OsStr::from_bytes(text));
+        if is_new && self.has_room() {
             self.libraries.insert(OsStr::from_bytes(text).to_owned());
         }
     }
@@ -77,20 +75,26 @@ impl Constants {
             return;
         }
         let text = printable_end(text);
-        if text.len() > LONGEST_SET || !self.has_room() {
+        if text.len() > LONGEST_SET {
             return;
         }
-        let set = match (is_charset(text), is_locale(text)) {
-            (false, false) => return,
-            _ if is_library(text) => return,
-            (true, _) => &mut self.charsets,
-            (false, true) => &mut self.locales,
-        };
-        set.insert(String::from_utf8_lossy(text).into_owned());
+        let is_charset = is_charset(text);
+        if !is_charset && !is_locale(text) {
+            return;
+        }
+        let Ok(name) = str::from_utf8(text) else { return };
+        let known = if is_charset { &self.charsets } else { &self.locales };
+        if known.contains(name) || is_library(text) || !self.has_room() {
+            return;
+        }
+        let set = if is_charset { &mut self.charsets } else { &mut self.locales };
+        set.insert(name.to_owned());
     }
 
-    fn has_room(&self) -> bool {
-        self.libraries.len() + self.locales.len() + self.charsets.len() < MAX_NAMES
+    fn has_room(&mut self) -> bool {
+        let has_room = self.libraries.len() + self.locales.len() + self.charsets.len() < MAX_NAMED;
+        self.is_cut |= !has_room;
+        has_room
     }
 }
 
@@ -115,7 +119,7 @@ impl Reading {
         let is_done = match self.sought.sets {
             Sets::None => true,
             Sets::AnyCharset => !found.charsets.is_empty(),
-            Sets::All => false,
+            Sets::All => found.is_cut,
         };
         if !is_done {
             passage.texts(|text| found.add_set(text));
@@ -124,8 +128,8 @@ impl Reading {
 
     /// All names of libraries and bundles have a dot, and few other texts.
     fn look_around(&mut self, dot: usize, passage: &Passage<'_>) {
-        if self.sought.libraries && passage.has_at(b".so", 0, dot) {
-            passage.text_around(dot, LONGEST_LIBRARY, |text| self.found.add_library(text));
+        if self.sought.libraries && !self.found.is_cut && passage.has_at(b".so", 0, dot) {
+            passage.text_around(dot, LONGEST_LIBRARY, ends_a_library, |text| self.found.add_library(text));
         }
         for ((name, at), has_bundle) in BUNDLES.into_iter().zip(&mut self.has_bundle) {
             *has_bundle |= self.sought.bundle && passage.has_at(name.as_bytes(), at, dot);
@@ -144,7 +148,7 @@ fn printable_end(text: &[u8]) -> &[u8] {
 /// Whether a text is among the constants of a file, ended by NUL.
 pub(super) fn holds(program: &Input, wanted: &[u8]) -> bool {
     let mut is_there = false;
-    constants(&program.file, program.stamp.size, MAX_CONSTANTS, |passage| {
+    constants(program, program.stamp.size, |passage| {
         passage.texts(|text| is_there |= text == wanted);
     });
     is_there
@@ -170,6 +174,11 @@ fn is_language(language: &[u8], country: [u8; 2]) -> bool {
 
 /// Bytes of the longest name of a file (NAME_MAX of limits.h).
 const LONGEST_LIBRARY: usize = 255;
+
+/// Whether a text that has `.so` here can be a library's name: behind it there is a version alone.
+fn ends_a_library(text: &[u8]) -> bool {
+    text.strip_prefix(b".so").is_some_and(|version| version.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.'))
+}
 
 /// Whether a text looks like the file name of a shared library: `libfoo.so.1`, `plugin.so`.
 fn is_library(text: &[u8]) -> bool {

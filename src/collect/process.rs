@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::files::{Opened, Spot};
-use super::search::{Found, Place};
+use super::search::{Found, Notes, Place};
 use crate::analyze::{DependencyKind, Elf, Hints};
+use crate::limits::{MAX_LOOKUPS, MAX_OBJECTS};
 use crate::root::FileId;
 use crate::trace::{Attempt, Missing, Rule};
 
@@ -152,6 +153,8 @@ pub(crate) struct Loading {
     pub(crate) names: Names,
     /// Whether a string was used that depends on the CPU.
     pub(crate) uses_platform: bool,
+    /// The limit that it exceeds, in words: what is loaded then is not all.
+    pub(crate) excess: Option<String>,
 }
 
 impl Loaded {
@@ -191,6 +194,22 @@ impl Loaded {
 const MAX_TRIED: usize = 1_000;
 
 impl Loading {
+    /// Whether one more object may be loaded. If not, that is an error in the end, and nothing is asked for any more.
+    pub(crate) fn has_room(&mut self) -> bool {
+        let has_room = self.objects.len() < MAX_OBJECTS;
+        if !has_room {
+            self.excess = Some(format!("it would load more than {MAX_OBJECTS} objects, which is the limit"));
+        }
+        has_room
+    }
+
+    /// Takes down whether its loader tried too many paths.
+    pub(crate) fn note_lookups(&mut self, notes: &Notes) {
+        if notes.has_too_many_lookups() {
+            self.excess = Some(format!("its loader would try more than {MAX_LOOKUPS} paths, which is the limit"));
+        }
+    }
+
     /// Takes down that nothing was found for a name. One name may be asked for from several objects.
     pub(crate) fn note_missing(&mut self, object: usize, not_found: NotFound) {
         let key = (not_found.name.clone(), not_found.version.clone());

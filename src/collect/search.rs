@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::files::{Opened, Spot, World};
 use crate::analyze::Machine;
+use crate::limits::MAX_LOOKUPS;
 use crate::root::Fault;
 use crate::trace::{Attempt, Refusal, Rule, Why};
 
@@ -135,15 +136,27 @@ pub(crate) enum Ended {
 pub(crate) struct Notes {
     /// Bytes that may still be taken down.
     room: Cell<usize>,
+    /// Paths that were tried.
+    lookups: Cell<u64>,
 }
 
 impl Default for Notes {
     fn default() -> Self {
-        Notes { room: Cell::new(64 << 20) }
+        Notes { room: Cell::new(8 << 20), lookups: Cell::new(0) }
     }
 }
 
 impl Notes {
+    /// Whether one more path may be tried.
+    pub(crate) fn count_lookup(&self) -> bool {
+        self.lookups.set(self.lookups.get() + 1);
+        !self.has_too_many_lookups()
+    }
+
+    pub(crate) fn has_too_many_lookups(&self) -> bool {
+        self.lookups.get() > MAX_LOOKUPS
+    }
+
     pub(crate) fn add(&self, tried: &mut Vec<Attempt>, attempt: Attempt) {
         let size = size_of::<Attempt>() + attempt.path.as_os_str().len();
         if let Some(left) = self.room.get().checked_sub(size) {
@@ -212,6 +225,9 @@ impl<T: FileTree> Prober<'_, T> {
     }
 
     fn probe(&self, candidate: &Spot) -> Outcome {
+        if !self.notes.count_lookup() {
+            return Outcome::Fatal(Refusal::with(Why::Unreadable, "too many paths were tried"));
+        }
         match self.tree.open(candidate) {
             Ok(opened) => self.judge(opened),
             Err(fault) => self.judge_fault(fault, candidate),

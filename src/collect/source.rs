@@ -44,8 +44,8 @@ impl LazyHints {
         LazyHints { unread: Some((elf, source)), read: OnceLock::new() }
     }
 
-    pub(super) fn read(hints: Hints) -> LazyHints {
-        LazyHints { unread: None, read: OnceLock::from(Ok(hints)) }
+    pub(super) fn read(hints: Result<Hints, Cause>) -> LazyHints {
+        LazyHints { unread: None, read: OnceLock::from(hints) }
     }
 
     /// None, where the file is not as it was, or cannot be read: see [`LazyHints::loss`].
@@ -58,7 +58,7 @@ impl LazyHints {
                     Cause::NotFound => Cause::Changed,
                     other => other,
                 })?;
-                Ok(Hints::read(elf, &input.file, input.stamp.size, &mut Buffers::default()))
+                Hints::read(elf, &input, input.stamp.size, &mut Buffers::default())
             }
         };
         self.read.get_or_init(read).as_ref().unwrap_or(&NONE)

@@ -20,6 +20,8 @@ use super::search::{Anchor, Found, Place};
 use super::setting::{ByItself, Cpu, Library, SYSTEM_PRELOAD, Setting, preloaded};
 use super::wanted::{Met, Wanted};
 use super::{findings, load, refusal_of};
+use rustix::io::Errno;
+
 use crate::analyze::{Machine, Priority, glibc};
 use crate::error::{Cause, Result};
 use crate::finding::Finding;
@@ -28,7 +30,7 @@ use crate::text::printable;
 use crate::trace::{Attempt, Missing, Refusal, Rule, Why};
 
 /// Bytes of an ld.so.cache that are believed; one of 10,000 libraries has about 1 MiB.
-const MAX_CACHE: u64 = 64 << 20;
+const MAX_CACHE: u64 = 32 << 20;
 
 /// Bytes of an ld.so.preload that are looked at.
 const MAX_PRELOAD: u64 = 64 << 10;
@@ -52,14 +54,27 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn collect(self, path: &Path) -> Result<Closure> {
-        let (root, machine) = (self.root.clone(), self.machine.clone());
-        let files = Files::new(&root, &machine);
+        let roots = [self.root.clone(), self.machine.clone()];
+        let collected = self.collect_believing(path, &roots);
+        // What could not be read says nothing of what is there, and so there is nothing to conclude.
+        match roots.iter().flat_map(|root| root.take_faults()).next() {
+            Some(fault) => Err(fault),
+            None => collected,
+        }
+    }
+
+    /// The same, where everything could be read.
+    fn collect_believing(self, path: &Path, [root, machine]: &[Arc<Root>; 2]) -> Result<Closure> {
+        let files = Files::new(root, machine);
         let fail = |cause: Cause| match cause {
             unmet @ Cause::Unmet(_) => unmet.on("meet the needs of", path),
             cause => cause.on("analyze", path),
         };
         let (name, run) = self.search(&files, path).map_err(fail)?;
         expect_read(&run.loading)?;
+        if let Some(excess) = &run.loading.excess {
+            return Err(fail(Cause::malformed(excess)));
+        }
         self.finish(&files, &name, run).map_err(fail)
     }
 
@@ -155,7 +170,7 @@ impl Work {
     ) -> Result<Run, Cause> {
         let machine = program.elf.machine();
         let cache = match &build {
-            LoaderBuild::Glibc(build) => self.cache(files, build, machine),
+            LoaderBuild::Glibc(build) => self.cache(files, build, machine)?,
             LoaderBuild::Musl(_) => None,
         };
         let levels = self.levels(machine)?;
@@ -185,13 +200,19 @@ impl Work {
     }
 
     /// The loader's cache. A sysroot may come without one, as packages leave it; this machine itself is as it is.
-    pub(super) fn cache<'f>(&self, files: &'f Files<'f>, build: &GlibcBuild, machine: Machine) -> Option<Cache<'f>> {
-        match files.read(&build.cache, MAX_CACHE) {
-            Ok(bytes) => Cache::of_file(bytes, machine.byte_order),
+    pub(super) fn cache<'f>(
+        &self,
+        files: &'f Files<'f>,
+        build: &GlibcBuild,
+        machine: Machine,
+    ) -> Result<Option<Cache<'f>>, Cause> {
+        match files.read_whole(&build.cache, MAX_CACHE) {
+            Ok(bytes) => Ok(Cache::of_file(bytes, machine.byte_order)),
             Err(fault) if fault.is_absence() && !self.root.is_host() => {
-                Some(Cache::unbuilt(files, &build.cache.with_file_name("ld.so.conf"), machine))
+                Ok(Some(Cache::unbuilt(files, &build.cache.with_file_name("ld.so.conf"), machine)))
             }
-            Err(_) => None,
+            Err(fault) if fault.is_absence() => Ok(None),
+            Err(fault) => Err(unusable(&self.root.on_machine(&build.cache), fault)),
         }
     }
 
@@ -217,7 +238,7 @@ impl Work {
                 Some(at) => Ok(&known[at..]),
                 None => Err(Cause::InvalidOption(vec![format!(
                     "`{}` is no glibc-hwcaps level of {}; give {}all",
-                    level.escape_debug(),
+                    printable(level),
                     machine.name(),
                     known.iter().map(|level| format!("{level}, ")).collect::<String>()
                 )])),
@@ -312,9 +333,14 @@ impl Work {
         if libc != Libc::Glibc {
             return None;
         }
-        let names = preloaded(&files.read(Path::new(SYSTEM_PRELOAD), MAX_PRELOAD).ok()?);
-        let names: Vec<String> = names.iter().map(|name| printable(name).to_string()).collect();
-        (!names.is_empty()).then(|| findings::system_preload(&names.join(", ")))
+        match files.read(Path::new(SYSTEM_PRELOAD), MAX_PRELOAD) {
+            Ok(list) => {
+                let names: Vec<String> = preloaded(&list).iter().map(|name| printable(name).to_string()).collect();
+                (!names.is_empty()).then(|| findings::system_preload(&names.join(", ")))
+            }
+            Err(Fault::System(Errno::ACCESS | Errno::PERM)) => Some(findings::system_preload("what nobody may read")),
+            Err(_) => None,
+        }
     }
 }
 
@@ -328,9 +354,24 @@ fn expect_read(loading: &Loading) -> Result<()> {
     }
 }
 
+/// A cache that is there, and of which nobody knows what is in it. The loader goes on without one where it is none, but
+/// then it has been put there by mistake.
+fn unusable(cache: &Path, fault: Fault) -> Cause {
+    let what = match fault {
+        Fault::Directory => "it is a directory",
+        Fault::Special => "it is not a regular file",
+        Fault::Loop => "it is behind too many symlinks",
+        Fault::System(_) => return fault.into_cause().within(format_args!("the loader's cache {}", printable(cache))),
+    };
+    Cause::Unsupported(format!(
+        "the loader's cache {} cannot be read: {what}; remove it, and run ldconfig (with -r DIR for a sysroot)",
+        printable(cache)
+    ))
+}
+
 /// What the loader at `spot` is built to do.
 fn loader_at(files: &Files<'_>, spot: &Spot, input: &Input, machine: Machine) -> Result<LoaderBuild, Cause> {
-    let text = LoaderText::read(&input.file, input.stamp.size)?;
+    let text = LoaderText::read(input, input.stamp.size)?;
     let build = text.build(&spot.path, machine, |path| PathFile::read(files, path));
     build.ok_or_else(|| {
         let interpreter = printable(&spot.path);

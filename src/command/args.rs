@@ -14,6 +14,7 @@ use super::pairs::{self, Directory, Identity, Pair};
 #[derive(Parser)]
 #[command(
     name = "scratchpack",
+    bin_name = "scratchpack",
     version,
     arg_required_else_help = true,
     after_help = "Example:\n  scratchpack build hello -o hello.tar\n  docker load -i hello.tar && docker run --rm hello\n\n  scratchpack build hello --load && docker run --rm hello"

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use scratchpack::{Closure, Object, Request};
@@ -40,13 +39,11 @@ pub(crate) fn run(inspect: &Inspect) -> Result<(), Failure> {
 }
 
 fn write_list(closure: &Closure) -> io::Result<()> {
-    let mut list = Vec::new();
-    for object in std::iter::once(closure.program()).chain(closure.objects()) {
-        list.extend_from_slice(object.opened_on_machine().as_os_str().as_bytes());
-        list.push(b'\n');
-    }
+    let objects = std::iter::once(closure.program()).chain(closure.objects());
+    // A name that holds the end of a line would be two files to whoever reads lines.
+    let list: String = objects.map(|object| format!("{}\n", shown(&object.opened_on_machine()))).collect();
     // Ends of lines are where standard output lets go of what it has: this does so at once.
-    io::stdout().lock().write_all(&list)
+    io::stdout().lock().write_all(list.as_bytes())
 }
 
 fn write_tree(closure: &Closure) -> io::Result<()> {

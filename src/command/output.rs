@@ -2,17 +2,22 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use scratchpack::{Finding, Level, Need, printable};
 use serde::Serialize;
+use serde_json::ser::{Formatter, PrettyFormatter};
 
 /// Says something on standard error. Nobody may be listening.
 pub(crate) fn say(message: &str) {
     // In one piece, whatever else writes there.
-    let _ = std::io::stderr().write_all(format!("scratchpack: {message}\n").as_bytes());
+    let _ = io::stderr().write_all(format!("scratchpack: {message}\n").as_bytes());
+}
+
+/// The same of what has been put into words by others.
+pub(crate) fn print_error(words: &str) {
+    let _ = io::stderr().write_all(words.as_bytes());
 }
 
 /// Each warning has a message of its own; all notes share one. With `is_auto` the needs among them are those that
@@ -56,10 +61,15 @@ pub(crate) fn text<S: AsRef<OsStr> + ?Sized>(name: &S) -> String {
         text.push_str(&chunk.valid().replace('\\', "\\\\"));
         for byte in chunk.invalid() {
             // Writing to a String cannot fail.
-            let _ = write!(text, "\\x{byte:02x}");
+            let _ = std::fmt::Write::write_fmt(&mut text, format_args!("\\x{byte:02x}"));
         }
     }
     text
+}
+
+/// Whether no terminal should get a character, which is so shown by its bytes.
+pub(crate) fn is_unfit(c: char) -> bool {
+    !matches!(c, ' '..='~') && !shown(c.encode_utf8(&mut [0; 4])).starts_with(c)
 }
 
 /// A name as a person sees it.
@@ -88,8 +98,61 @@ pub(crate) fn finding_reports(findings: &[Finding]) -> Vec<FindingReport<'_>> {
 }
 
 /// Writes a report as JSON, on a line a field.
-pub(crate) fn write_json(report: &impl Serialize) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, report)?;
+pub(crate) fn write_json(report: &impl Serialize) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    report.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Escaping::default()))?;
     writeln!(out)
+}
+
+/// JSON with an escape for every character that no terminal should get, rather than for the few for which JSON demands
+/// one.
+#[derive(Default)]
+struct Escaping(PrettyFormatter<'static>);
+
+impl Formatter for Escaping {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_unfit(*c)) {
+            out.write_all(&rest.as_bytes()[..at])?;
+            write!(out, "\\u{:04x}", u32::from(c))?;
+            rest = &rest[at + c.len_utf8()..];
+        }
+        out.write_all(rest.as_bytes())
+    }
+
+    fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_array(out)
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_array(out)
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, is_first: bool) -> io::Result<()> {
+        self.0.begin_array_value(out, is_first)
+    }
+
+    fn end_array_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_array_value(out)
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_object(out)
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_object(out)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, is_first: bool) -> io::Result<()> {
+        self.0.begin_object_key(out, is_first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_object_value(out)
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_object_value(out)
+    }
 }

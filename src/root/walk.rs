@@ -11,14 +11,13 @@ use rustix::io::Errno;
 
 use super::{Fault, Input, Root, expect_regular_type, split};
 
-/// Symlinks that one path may cross (path_resolution(7)).
-pub(crate) const MAX_LINKS: usize = 40;
+pub(crate) use crate::limits::MAX_LINKS;
 
 /// Bytes of a path, the NUL at its end included (limits.h).
 pub(crate) const PATH_MAX: usize = 4_096;
 
 /// Bytes of a name (NAME_MAX of limits.h): a longer one is another error than one that is not there.
-const NAME_MAX: usize = 255;
+pub(crate) const NAME_MAX: usize = 255;
 
 /// Something that a path leads through, and that must exist for the path to be walked again.
 #[derive(Debug, PartialEq, Eq)]

@@ -22,7 +22,7 @@ fn whole() -> Stranger {
         .link("/usr/lib/libx.so.1", "libx.so.1.0")
         .file("/lib/liby.so", &library("liby.so"))
         .file("/opt/cached/libcached.so", &library("libcached.so"))
-        .bytes("/etc/ld.so.cache", &crate::placing::cache("libcached.so", "/opt/cached/libcached.so"));
+        .bytes("/etc/ld.so.cache", &crate::root::cache("libcached.so", "/opt/cached/libcached.so"));
     Stranger::made(&root.image("/app"))
 }
 

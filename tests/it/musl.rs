@@ -150,7 +150,7 @@ fn there_is_no_cache() {
     let root = root()
         .file("/app", &app(&["libx.so"]))
         .file("/opt/x/libx.so", &library("libx.so"))
-        .bytes("/etc/ld.so.cache", &crate::placing::cache("libx.so", "/opt/x/libx.so"));
+        .bytes("/etc/ld.so.cache", &crate::root::cache("libx.so", "/opt/x/libx.so"));
     assert_eq!(missing(&root.closure("/app")), ["libx.so"]);
 }
 

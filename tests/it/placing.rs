@@ -3,23 +3,8 @@
 use scratchpack::ErrorKind;
 
 use crate::elf::{LOADER, NEEDED, RPATH, RUNPATH, library, program, static_program};
-use crate::root::{Root, tree};
+use crate::root::{Root, cache, tree};
 use crate::verify::verified;
-
-/// A cache with one library, as ldconfig writes it for x86-64.
-pub fn cache(name: &str, path: &str) -> Vec<u8> {
-    let mut cache = b"glibc-ld.so.cache1.1".to_vec();
-    let strings = [name.as_bytes(), b"\0", path.as_bytes(), b"\0"].concat();
-    let word = |value: usize| u32::try_from(value).unwrap().to_le_bytes();
-    cache.extend(word(1));
-    cache.extend(word(strings.len()));
-    cache.resize(48, 0);
-    for value in [0x303, 72, 72 + name.len() + 1, 0, 0, 0] {
-        cache.extend(word(value));
-    }
-    cache.extend(strings);
-    cache
-}
 
 #[test]
 fn a_program_lies_at_its_file_name() {

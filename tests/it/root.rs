@@ -110,3 +110,18 @@ fn line(entry: &Entry) -> String {
         _ => path.to_string(),
     }
 }
+
+/// A cache with one library, as ldconfig writes it for x86-64.
+pub fn cache(name: &str, path: &str) -> Vec<u8> {
+    let mut cache = b"glibc-ld.so.cache1.1".to_vec();
+    let strings = [name.as_bytes(), b"\0", path.as_bytes(), b"\0"].concat();
+    let word = |value: usize| u32::try_from(value).unwrap().to_le_bytes();
+    cache.extend(word(1));
+    cache.extend(word(strings.len()));
+    cache.resize(48, 0);
+    for value in [0x303, 72, 72 + name.len() + 1, 0, 0, 0] {
+        cache.extend(word(value));
+    }
+    cache.extend(strings);
+    cache
+}

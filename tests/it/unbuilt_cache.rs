@@ -3,8 +3,7 @@
 use scratchpack::{Closure, Image};
 
 use crate::elf::{AARCH64, ARM, FLAGS_1, Fixture, LOADER, SONAME, library, loader, program};
-use crate::placing::cache;
-use crate::root::{Root, missing, opened, rules, tree};
+use crate::root::{Root, cache, missing, opened, rules, tree};
 
 /// A root with a program that needs `libx.so.1`, and this ld.so.conf.
 fn root(conf: &str) -> Root {

@@ -17,6 +17,7 @@ mod ldconfig;
 mod link;
 mod loader;
 mod musl;
+mod names;
 mod packed;
 mod packing;
 mod parallel;
@@ -49,3 +50,14 @@ mod verify;
 mod loading;
 #[cfg(feature = "cli")]
 mod needs;
+#[cfg(feature = "cli")]
+mod unreadable;
+
+#[cfg(feature = "cli")]
+#[path = "../it/elf.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod elf;
+#[cfg(feature = "cli")]
+#[path = "../it/root.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod root;

@@ -25,7 +25,7 @@ impl Constants {
     /// Nothing where the object cannot be read any more; whoever packs it finds out.
     pub(super) fn of(object: &Neighbour, around: &Surroundings<'_>) -> Constants {
         let input = around.files.input(&object.spot).ok();
-        let parts = input.and_then(|input| read_only_parts(&input.file, input.stamp.size, MAX_PARTS).ok());
+        let parts = input.and_then(|input| read_only_parts(&input, input.stamp.size, MAX_PARTS).ok());
         Constants(parts.unwrap_or_default())
     }
 

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::constants::Constants;
-use super::system::{Kind, extra};
+use super::system::{Kind, extra, refused};
 use super::{Supply, Surroundings};
 use crate::analyze::ByteOrder;
 use crate::collect::extra::{Extra, ExtraContent};
@@ -46,10 +46,15 @@ pub(super) fn all(around: &Surroundings<'_>) -> Result<Supply, String> {
     let gconv = Gconv::read(around)?;
     let files: BTreeSet<&str> = gconv.config.modules().map(|module| module.file.as_str()).collect();
     let modules = files.into_iter().filter(|file| gconv.has(file)).map(|file| gconv.directory.join(file)).collect();
-    let mut lists = gconv.lists.clone();
-    lists.push(gconv.directory.join(CACHE));
     let kind = Kind { directories: &[&gconv.directory], limit: MAX_LIST };
-    let extras = lists.iter().filter_map(|path| kind.copied(path, &Need::Gconv, around)).collect();
+    let copied = |path: &PathBuf| kind.copied(path, &Need::Gconv, around);
+    let is_there = |path: &PathBuf| around.files.walker(World::Root).walk(path).is_ok();
+    let mut extras = Vec::new();
+    for list in gconv.lists.iter().filter(|list| is_there(list)) {
+        extras.push(copied(list).ok_or_else(|| refused(list, "it is no file of this directory, or too large"))?);
+    }
+    // What the lists say, it only says again.
+    extras.extend(copied(&gconv.directory.join(CACHE)));
     Ok(Supply { extras, modules })
 }
 
@@ -86,11 +91,12 @@ impl<'a> Gconv<'a> {
             }
         }
         let directory = directory(around).ok_or_else(|| absent(around))?;
-        let names = around.files.names(&directory).unwrap_or_default().into_iter().collect();
+        let names = names(&directory, around).into_iter().collect();
         let mut gconv = Gconv { directory, names, lists: Vec::new(), config: Config::default(), around };
         gconv.lists = gconv.lists_there();
         for path in &gconv.lists {
-            let text = around.files.read(path, MAX_LIST).unwrap_or_default();
+            let text = around.files.read_whole(path, MAX_LIST);
+            let text = text.inspect_err(|fault| around.files.note_unreadable(path, *fault)).unwrap_or_default();
             gconv.config.add(&text);
         }
         Ok(gconv)
@@ -99,7 +105,7 @@ impl<'a> Gconv<'a> {
     /// In the order in which glibc reads them (`__gconv_read_conf`).
     fn lists_there(&self) -> Vec<PathBuf> {
         let more = self.directory.join(MORE_LISTS);
-        let names = self.around.files.names(&more).unwrap_or_default();
+        let names = names(&more, self.around);
         let more = names.iter().filter(|name| name.as_bytes().ends_with(b".conf")).map(|name| more.join(name));
         std::iter::once(self.directory.join(LIST)).chain(more).take(MAX_LISTS).collect()
     }
@@ -169,6 +175,12 @@ fn directory(around: &Surroundings<'_>) -> Option<PathBuf> {
         constants.as_ref().is_some_and(|constants| constants.hold_string(directory.as_os_str()))
     };
     there.iter().find(is_built_in).or(there.first()).map(|directory| directory.to_path_buf())
+}
+
+/// The names in a directory; none where there is no such directory.
+fn names(directory: &Path, around: &Surroundings<'_>) -> Vec<OsString> {
+    let names = around.files.names(directory);
+    names.inspect_err(|fault| around.files.note_unreadable(directory, *fault)).unwrap_or_default()
 }
 
 fn has_list(directory: &Path, around: &Surroundings<'_>) -> bool {

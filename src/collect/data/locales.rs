@@ -5,6 +5,7 @@ mod ctype;
 mod names;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::system::{Kind, extra};
@@ -55,7 +56,7 @@ pub(super) const CATEGORIES: [(usize, &str); 12] = [
 pub(super) fn all(around: &Surroundings<'_>) -> Result<Supply, String> {
     expect_glibc(around)?;
     let directory = Path::new(DIRECTORY);
-    let names = around.files.names(directory).unwrap_or_default();
+    let names = names_in(directory, around);
     let archive = ARCHIVES.copied(&directory.join(ARCHIVE), &Need::Locales, around);
     let directories = names.iter().take(MAX_LOCALES).flat_map(|name| {
         let directory = directory.join(name);
@@ -126,7 +127,7 @@ impl Found {
             directories.iter().find_map(|directory| file(directory, category, need, around))
         };
         let mut extras: Vec<Extra> = CATEGORIES.iter().map(find).collect::<Option<_>>()?;
-        let ctype = around.files.read(&extras.first()?.at, MAX_CATEGORY).ok()?;
+        let ctype = around.files.read_whole(&extras.first()?.at, MAX_CATEGORY).ok()?;
         let charset = ctype::charset(&ctype)?;
         // A locale whose name has a code set is of no other.
         let codeset = alias.unwrap_or(name).codeset();
@@ -162,7 +163,8 @@ fn file_of(category: &str) -> PathBuf {
 
 /// What the root's list of aliases has for `name` (`_nl_expand_alias`).
 fn expand_alias(name: &str, around: &Surroundings<'_>) -> Option<Name> {
-    let text = around.files.read(Path::new(ALIASES), MAX_ALIASES).ok()?;
+    let text = around.files.read_whole(Path::new(ALIASES), MAX_ALIASES);
+    let text = text.inspect_err(|fault| around.files.note_unreadable(Path::new(ALIASES), *fault)).ok()?;
     let lines = text.split(|&byte| byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
     let mut words = lines.map(str::split_ascii_whitespace);
     words.find_map(|mut words| {
@@ -188,11 +190,16 @@ fn unknown(name: &str, archive: Option<&Archive>, around: &Surroundings<'_>) -> 
 
 fn names_there(archive: Option<&Archive>, around: &Surroundings<'_>) -> BTreeSet<String> {
     let walker = around.files.walker(World::Root);
-    let names = around.files.names(Path::new(DIRECTORY)).unwrap_or_default();
+    let names = names_in(Path::new(DIRECTORY), around);
     let directories = names.iter().filter_map(|name| name.to_str());
     let is_locale = |name: &&str| walker.walk(&Path::new(DIRECTORY).join(name).join("LC_CTYPE")).is_ok();
     let archived = archive.into_iter().flat_map(Archive::names);
     directories.take(MAX_LOCALES).filter(is_locale).map(str::to_owned).chain(archived).collect()
+}
+
+fn names_in(directory: &Path, around: &Surroundings<'_>) -> Vec<OsString> {
+    let names = around.files.names(directory);
+    names.inspect_err(|fault| around.files.note_unreadable(directory, *fault)).unwrap_or_default()
 }
 
 /// How numbers stand in a file that begins with `magic`: in the byte order of whoever reads it.

@@ -107,7 +107,10 @@ fn modules_of(kind: &Kind, constants: &Constants, around: &Surroundings<'_>) -> 
     };
     let directories = constants.told(kind.told_by).into_iter().filter(beside_libraries);
     let paths = directories.flat_map(|directory| kind.names.iter().map(move |name| directory.join(name)));
-    paths.filter(|path| around.files.walker(World::Root).open(path).is_ok()).collect()
+    let opened = |path: &Path| around.files.walker(World::Root).open(path);
+    let is_there =
+        |path: &PathBuf| opened(path).inspect_err(|fault| around.files.note_unreadable(path, *fault)).is_ok();
+    paths.filter(is_there).collect()
 }
 
 fn without_anything(told: &BTreeSet<PathBuf>, around: &Surroundings<'_>) -> String {

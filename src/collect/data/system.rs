@@ -58,7 +58,7 @@ fn bytes(input: &Input, limit: u64) -> Result<Vec<u8>, String> {
         return Err(format!("it has {size} bytes, and no such file has more than {limit}"));
     }
     let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
-    let filled = ReadAt::read_at(&input.file, &mut bytes, 0).map_err(|error| error.to_string())?;
+    let filled = input.read_at(&mut bytes, 0).map_err(|error| error.to_string())?;
     bytes.truncate(filled);
     match memmem::find(&bytes, PRIVATE_KEY) {
         Some(_) => Err("it holds a private key".to_owned()),
@@ -101,7 +101,8 @@ impl<P: AsRef<Path>> Kind<'_, P> {
 
     /// The file to which `path` leads. A symlink that leads out of the directories may lead to anything.
     pub(super) fn open(&self, path: &Path, around: &Surroundings<'_>) -> Option<(Source, Input)> {
-        let (source, input) = open(path, around).ok()?;
+        let opened = open(path, around).inspect_err(|fault| around.files.note_unreadable(path, *fault));
+        let (source, input) = opened.ok()?;
         let holds = |directory: &P| {
             let walk = around.files.walker(World::Root).directory(directory.as_ref());
             walk.is_ok_and(|walk| source.real.starts_with(walk.real))

@@ -29,7 +29,8 @@ const MAX_DEPTH: usize = 8;
 
 pub(super) fn supply(around: &Surroundings<'_>) -> Result<Supply, String> {
     let walker = around.files.walker(World::Root);
-    let base = walker.directory(Path::new(DIRECTORY)).map_err(|_| absent())?;
+    let unreadable = |fault: &Fault| around.files.note_unreadable(Path::new(DIRECTORY), *fault);
+    let base = walker.directory(Path::new(DIRECTORY)).inspect_err(unreadable).map_err(|_| absent())?;
     let mut tree = Tree { around, walker, base, extras: Vec::new(), seen: 0 };
     tree.directory(Path::new(DIRECTORY), 0)?;
     match tree.extras.is_empty() {
@@ -65,12 +66,12 @@ impl Tree<'_, '_> {
         listed.into_iter().try_for_each(|(name, kind)| self.entry(&path.join(name), kind, depth))
     }
 
-    /// What a directory holds, in the order of the bytes of the names; nothing where it is gone or may not be read.
+    /// What a directory holds, in the order of the bytes of the names; nothing where it is gone.
     fn list(&self, path: &Path) -> Result<Vec<(OsString, ListedKind)>, Fault> {
         let real = self.walker.directory(path).map(|walk| walk.real);
         let listed = match real.and_then(|real| self.around.root.list(&real, MAX_ENTRIES)) {
             Err(fault @ Fault::System(Errno::OVERFLOW)) => return Err(fault),
-            listed => listed.unwrap_or_default(),
+            listed => listed.inspect_err(|fault| self.around.files.note_unreadable(path, *fault)).unwrap_or_default(),
         };
         let mut listed: Vec<_> = listed.into_iter().map(|listed| (listed.name, listed.kind)).collect();
         listed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));

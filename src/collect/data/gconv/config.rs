@@ -177,9 +177,10 @@ impl Config {
 
     /// Takes over the other names of the sets that it has.
     pub(super) fn keep_aliases_of(&mut self, other: &Config) {
+        let sets: BTreeSet<String> = self.sets().map(str::to_owned).collect();
         for alias in other.aliases.keys() {
             let set = other.canonical(alias);
-            if self.sets().any(|known| known == set) {
+            if sets.contains(&set) {
                 self.aliases.insert(alias.clone(), set);
             }
         }

@@ -50,12 +50,12 @@ impl Archive {
     pub(super) fn read(&self, name: &str) -> Option<Categories> {
         let (_, at) = self.names.iter().find(|(known, _)| known == name)?;
         let record = range(&self.input, *at, RECORD)?;
+        // Of all of them; a real locale has less than one category may have.
+        let mut left = MAX_CATEGORY;
         let read = |(category, _): &(usize, &str)| {
             let (at, size) =
                 (number(&record, 4 + category * 8, self.read)?, number(&record, 8 + category * 8, self.read)?);
-            if u64::from(size) > MAX_CATEGORY {
-                return None;
-            }
+            left = left.checked_sub(u64::from(size))?;
             range(&self.input, at, usize::try_from(size).ok()?)
         };
         let categories = CATEGORIES.iter().map(read).collect();
@@ -92,7 +92,7 @@ fn range(input: &Input, at: u32, size: usize) -> Option<Vec<u8>> {
         return None;
     }
     let mut bytes = vec![0; size];
-    let filled = input.file.read_at(&mut bytes, u64::from(at)).ok()?;
+    let filled = input.read_at(&mut bytes, u64::from(at)).ok()?;
     (filled == size).then_some(bytes)
 }
 

@@ -1,0 +1,46 @@
+//! What is said of arguments that make no sense, which may be any bytes.
+
+use std::fmt::Write as _;
+
+use clap::Error;
+use clap::error::{ContextKind, ContextValue};
+
+use super::output::{is_unfit, shown};
+
+/// Says what is wrong with the arguments, or what was asked for, and ends the process.
+pub(super) fn refuse(mut error: Error) -> ! {
+    let given: Vec<(ContextKind, ContextValue)> = error.context().filter_map(escaped).collect();
+    for (kind, value) in given {
+        error.insert(kind, value);
+    }
+    let words = error.render().to_string();
+    if !words.chars().any(is_harmful) {
+        error.exit();
+    }
+    // What is left stands in hints that were put together before.
+    super::output::print_error(&harmless(&words));
+    std::process::exit(error.exit_code())
+}
+
+/// An argument as it was given, or a part of one.
+fn escaped((kind, value): (ContextKind, &ContextValue)) -> Option<(ContextKind, ContextValue)> {
+    match value {
+        ContextValue::String(text) if text.chars().any(is_unfit) => Some((kind, ContextValue::String(shown(text)))),
+        _ => None,
+    }
+}
+
+fn is_harmful(c: char) -> bool {
+    is_unfit(c) && c != '\n'
+}
+
+fn harmless(words: &str) -> String {
+    words.chars().fold(String::with_capacity(words.len()), |mut text, c| {
+        match is_harmful(c) {
+            // Writing to a String cannot fail.
+            true => drop(write!(text, "{}", shown(c.encode_utf8(&mut [0; 4])))),
+            false => text.push(c),
+        }
+        text
+    })
+}
