@@ -460,16 +460,21 @@ mod tests {
     use super::super::compress::{Compression, PANICS};
     use super::super::progress::Reporter;
     use super::{LayerPlan, PIECE};
-    use crate::tree::Entry;
+    use crate::collect::{Extra, ExtraContent, Origin};
+    use crate::tree::Tree;
 
     #[test]
     fn a_codec_that_panics_ends_the_work_whatever_the_threads() {
-        let entries: Vec<Entry> =
-            (0..40).map(|number| Entry::generated(format!("/{number}").into(), vec![number; PIECE / 4])).collect();
+        let file = |number: u8| Extra {
+            at: format!("/{number}").into(),
+            content: ExtraContent::Generated(vec![number; PIECE / 4]),
+            origin: Origin::Caller,
+        };
+        let tree = Tree::of(&[], &(0..40).map(file).collect::<Vec<_>>(), false).unwrap();
         for threads in [1, 2, 3, 8] {
             let reporter = Reporter::default();
             let plan = LayerPlan {
-                entries: &entries,
+                entries: tree.entries(),
                 mtime: 0,
                 compression: Compression::Gzip(PANICS),
                 threads: NonZeroUsize::new(threads).unwrap(),
