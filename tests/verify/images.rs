@@ -18,10 +18,15 @@ pub fn verified(image: Image) -> Image {
     assert!(images.iter().map(|image| image.name.clone()).eq(expected_names(&image)), "{images:?}");
     images.iter().for_each(|image| agrees(image, &written));
     assert_eq!(written.size(), bytes.len() as u64);
-    if has("umoci") {
+    if has("umoci") && !is_deep(&image) {
         unpacks(&bytes).unwrap();
     }
     image
+}
+
+/// Of a path of 2,000 directories umoci looks at each directory's path again and again, for minutes.
+fn is_deep(image: &Image) -> bool {
+    image.entries().any(|entry| entry.path().components().count() > 200)
 }
 
 /// An image without a name has one descriptor as well.
