@@ -94,9 +94,13 @@ pub(crate) struct FileId {
 }
 
 impl FileId {
-    /// Of what stands at a path of this machine, symlinks followed.
-    pub(crate) fn of(path: &Path) -> Option<FileId> {
-        rustix::fs::stat(path).ok().map(|status| Stamp::of(&status).id)
+    /// Of what stands at a path of this machine, symlinks followed; `None` where nothing does, or nobody may ask.
+    pub(crate) fn of(path: &Path) -> Result<Option<FileId>, Cause> {
+        match rustix::fs::stat(path) {
+            Ok(status) => Ok(Some(Stamp::of(&status).id)),
+            Err(errno) if faults::is_of_machine(errno) => Err(errno.into()),
+            Err(_) => Ok(None),
+        }
     }
 }
 

@@ -321,7 +321,7 @@ fn put_odd(what: &str, path: &Path) -> bool {
         "1 TiB" => fs::File::create(path).and_then(|file| file.set_len(1 << 40)).is_ok(),
         // That of /dev/zero.
         "device" => mknodat(CWD, path, FileType::CharacterDevice, Mode::RUSR, rustix::fs::makedev(1, 5)).is_ok(),
-        _ => fs::write(path, b"").and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0))).is_ok(),
+        _ => fs::write(path, b"").and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o000))).is_ok(),
     }
 }
 

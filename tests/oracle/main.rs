@@ -45,6 +45,8 @@ mod tools;
 mod tree;
 
 #[cfg(feature = "cli")]
+mod kernel_files;
+#[cfg(feature = "cli")]
 mod loading;
 #[cfg(feature = "cli")]
 mod needs;
