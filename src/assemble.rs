@@ -18,6 +18,7 @@ mod publish;
 mod reference;
 mod rootfs;
 mod source;
+mod temporary;
 mod timestamp;
 
 use std::io::Write;
@@ -33,7 +34,7 @@ use cache::{Cache, Slot, Standing};
 use documents::{Description, Documents};
 use layer::{Layer, LayerPlan, LayerWriter};
 use progress::Reporter;
-use publish::{Draft, Durability, WRITE, final_target};
+use publish::{Draft, Durability, WRITE, final_target, sweep_beside};
 
 pub use builder::ImageBuilder;
 pub use compress::Compression;
@@ -224,6 +225,7 @@ impl Image {
     ) -> Result<Written> {
         self.expect_no_input(file)?;
         let target = final_target(file)?;
+        sweep_beside(&target);
         let mut layer = self.chosen_layer_writer();
         if let Some(written) = self.find_written(&layer, kind, &target).map_err(|error| error.at(file))? {
             return Ok(written);

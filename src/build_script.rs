@@ -2,10 +2,10 @@
 //!
 //! A build script runs *before* its package's own programs are linked, so it can pack what it built itself, or what the
 //! machine has; for the package's own program use an xtask or the command. It writes to `OUT_DIR`, and nowhere else.
+//!
+//! Talking to cargo is what this module is for, and standard output is how (cargo book, "Build Scripts").
 
-// Talking to cargo is what this module is for, and standard output is how (cargo book, "Build Scripts").
-#![allow(clippy::print_stdout)]
-
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::assemble::Image;
@@ -24,8 +24,10 @@ pub fn rerun_if_changed(image: &Image) {
     let target = variable("OUT_DIR").and_then(|out| out.ancestors().nth(4).map(Path::to_owned));
     let own: Vec<PathBuf> =
         [variable("CARGO_MANIFEST_DIR"), target, variable("OUT_DIR")].into_iter().flatten().collect();
+    let mut out = std::io::stdout().lock();
     for line in lines(image.inputs(), &own) {
-        println!("cargo::rerun-if-changed={line}");
+        // If nobody listens any more, nobody will run the script again for that.
+        let _ = writeln!(out, "cargo::rerun-if-changed={line}");
     }
 }
 

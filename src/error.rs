@@ -4,6 +4,8 @@ use std::fmt::{self, Debug, Display, Formatter};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use crate::text::{count, printable};
 use crate::trace::Missing;
 
@@ -218,7 +220,15 @@ fn io_words(error: &io::Error) -> String {
             format!("{error}; run as a user who may, or change the mode of the file and of its directories")
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!("{error}; make room, or write elsewhere"),
-        _ => error.to_string(),
+        io::ErrorKind::ReadOnlyFilesystem => format!("{error}; write elsewhere, or mount it for writing"),
+        io::ErrorKind::FileTooLarge => format!("{error}; raise the limit (ulimit -f), or write elsewhere"),
+        io::ErrorKind::InvalidFilename => format!("{error}; give a shorter one"),
+        _ => match Errno::from_io_error(error) {
+            Some(Errno::MFILE) => format!("{error}; raise the limit (ulimit -n)"),
+            Some(Errno::NFILE) => format!("{error}; close what has many, or raise the system's limit (fs.file-max)"),
+            Some(Errno::IO) => format!("{error}; see the system's log, a disk may be failing"),
+            _ => error.to_string(),
+        },
     }
 }
 

@@ -83,6 +83,8 @@
 //! its files, so not all of it is: plugins whose names are put together at run time, and files of its own, must be named.
 //! What a file, a closure or an image may have at most is in [`limits`].
 
+#![forbid(unsafe_code)]
+
 mod analyze;
 mod assemble;
 pub mod build_script;

@@ -2,6 +2,7 @@
 //! made of, and for each layer what its files were when they were read. Nothing here changes a byte of an image: what is
 //! missing, damaged or not believed is made anew.
 
+mod drafts;
 mod outputs;
 mod record;
 mod session;
@@ -9,6 +10,7 @@ mod shelf;
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use blake3::Hash;
 
@@ -16,7 +18,8 @@ use super::compress::Compression;
 use super::pieces::PIECE;
 use crate::finding::Finding;
 use crate::text::printable;
-use shelf::{Shelf, open_directory};
+use drafts::{DRAFTS, Drafts};
+use shelf::{Shelf, open_directory, put_tag};
 
 pub(crate) use outputs::Standing;
 pub(crate) use session::{Recorded, Session, origin};
@@ -50,13 +53,15 @@ impl Cache {
     /// Uses a directory, which is made if there is none. One that others may write is not believed.
     pub(crate) fn open(directory: &Path) -> Result<Cache, Finding> {
         let open = || {
-            let names = ["frames", "records", "outputs"];
+            let names = ["frames", "records", "outputs", DRAFTS];
             let handle = open_directory(directory, &names)?;
-            let [frames, records, outputs] = names;
+            let drafts = Arc::new(Drafts::open(&handle)?);
+            put_tag(&handle, &drafts)?;
+            let [frames, records, outputs, _] = names;
             Ok(Cache {
-                frames: Shelf::open(&handle, frames, FRAMES)?,
-                records: Shelf::open(&handle, records, RECORDS)?,
-                outputs: Shelf::open(&handle, outputs, OUTPUTS)?,
+                frames: Shelf::open(&handle, frames, FRAMES, &drafts)?,
+                records: Shelf::open(&handle, records, RECORDS, &drafts)?,
+                outputs: Shelf::open(&handle, outputs, OUTPUTS, &drafts)?,
             })
         };
         open().map_err(|why: String| {

@@ -51,6 +51,8 @@ impl Compression {
     /// A compressor of its own for each thread; `None` where nothing is to be done.
     pub(crate) fn compressor(self) -> io::Result<Option<Compressor>> {
         Ok(match self {
+            #[cfg(test)]
+            Compression::Gzip(PANICS) => Some(Compressor::Panics),
             Compression::None => None,
             Compression::Gzip(level) => {
                 let level = CompressionLvl::new(i32::from(level));
@@ -106,7 +108,13 @@ impl Display for Compression {
 pub(crate) enum Compressor {
     Gzip(Deflater),
     Zstd(zstd::bulk::Compressor<'static>),
+    #[cfg(test)]
+    Panics,
 }
+
+/// A level that no caller can ask for.
+#[cfg(test)]
+pub(crate) const PANICS: u8 = u8::MAX;
 
 impl Compressor {
     /// Compresses `piece` into `out`, which has room for a little more; answers how many bytes of it are used.
@@ -116,6 +124,8 @@ impl Compressor {
                 deflater.gzip_compress(piece, out).map_err(|_| io::Error::other("libdeflate ran out of its own bound"))
             }
             Compressor::Zstd(compressor) => compressor.compress_to_buffer(piece, out),
+            #[cfg(test)]
+            Compressor::Panics => panic!("a codec that panics"),
         }
     }
 

@@ -92,6 +92,17 @@ impl Load {
 /// What a thread does.
 type Work<'w> = Box<dyn FnOnce() + Send + 'w>;
 
+/// Tells whoever waits for packed pieces that one will not come, where its thread panics.
+struct Alarm(Sender<Result<Load>>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.0.send(Err(stopped()));
+        }
+    }
+}
+
 /// What a thread that reads has learnt.
 struct Readings {
     hasher: Hasher,
@@ -163,8 +174,8 @@ impl<'a> LayerWriter<'a> {
             let spawn = |work| std::thread::Builder::new().spawn_scoped(scope, work);
             let mut started = 0;
             for _ in 0..if self.is_packed() { compressors(threads) } else { 0 } {
-                let packed_sender = packed_sender.clone();
-                let work: Work<'_> = Box::new(|| self.pack_all(&raw, packed_sender));
+                let packed = Alarm(packed_sender.clone());
+                let work: Work<'_> = Box::new(|| self.pack_all(&raw, packed));
                 // As many as the system gives.
                 started += usize::from(spawn(work).is_ok());
             }
@@ -206,16 +217,16 @@ impl<'a> LayerWriter<'a> {
         Ok(Readings { hasher: reading.hasher, learnt: reading.learnt })
     }
 
-    fn pack_all(&self, raw: &Mutex<Receiver<Load>>, packed: Sender<Result<Load>>) {
+    fn pack_all(&self, raw: &Mutex<Receiver<Load>>, packed: Alarm) {
         let mut packer = match self.packer() {
             Ok(packer) => packer,
-            Err(error) => return drop(packed.send(Err(error))),
+            Err(error) => return drop(packed.0.send(Err(error))),
         };
         loop {
             let next = raw.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(mut load) = next else { return };
             let done = packer.as_mut().map_or(Ok(()), |packer| packer.pack(&mut load));
-            if packed.send(done.map(|()| load)).is_err() {
+            if packed.0.send(done.map(|()| load)).is_err() {
                 return;
             }
         }
@@ -439,4 +450,41 @@ fn unpackable(error: io::Error) -> Error {
 /// Never seen by a caller: whoever stopped first has the error that is reported.
 fn stopped() -> Error {
     Cause::Io(io::Error::other("stopped")).during("read the layer's files")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::super::compress::{Compression, PANICS};
+    use super::super::progress::Reporter;
+    use super::{LayerPlan, PIECE};
+    use crate::collect::{Extra, ExtraContent, Origin};
+    use crate::tree::Tree;
+
+    #[test]
+    fn a_codec_that_panics_ends_the_work_whatever_the_threads() {
+        let file = |number: u8| Extra {
+            at: format!("/{number}").into(),
+            content: ExtraContent::Generated(vec![number; PIECE / 4]),
+            origin: Origin::Caller,
+        };
+        let tree = Tree::of(&[], &(0..40).map(file).collect::<Vec<_>>(), false).unwrap();
+        for threads in [1, 2, 3, 8] {
+            let reporter = Reporter::default();
+            let plan = LayerPlan {
+                entries: tree.entries(),
+                mtime: 0,
+                compression: Compression::Gzip(PANICS),
+                threads: NonZeroUsize::new(threads).unwrap(),
+                cache: None,
+                reporter: &reporter,
+            };
+            let mut writer = plan.begin();
+            let mut out = Vec::new();
+            assert!(catch_unwind(AssertUnwindSafe(|| writer.write(&mut out))).is_err());
+            assert!(out.is_empty(), "{threads} threads");
+        }
+    }
 }

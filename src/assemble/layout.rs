@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::cache::Standing;
 use super::documents::{OCI_LAYOUT, index};
 use super::layer::Layer;
-use super::publish::{Draft, Durability, Lock, Published, WRITE, create_directory, is_temporary, publish_bytes};
+use super::publish::{Draft, Durability, Lock, Published, WRITE, create_directory, publish_bytes, sweep_in};
+use super::temporary::is_temporary;
 use super::{Image, Written};
 use crate::error::{Cause, Result};
 
@@ -23,6 +24,8 @@ pub(crate) fn write(image: &Image, directory: &Path) -> Result<Written> {
     expect_layout_or_nothing(directory)?;
     create_directory(&directory.join("blobs"), durability)?;
     create_directory(&directory.join("blobs/sha256"), durability)?;
+    sweep_in(directory);
+    sweep_in(&directory.join("blobs/sha256"));
     let resolved = fs::canonicalize(directory).map_err(|error| Cause::Io(error).on(WRITE, directory))?;
     let layout = Layout { image, directory: resolved, durability };
     let layer = layout.put_layer()?;

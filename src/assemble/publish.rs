@@ -1,17 +1,18 @@
 //! The only place where output appears: under a temporary name beside its own, synced, then renamed over it. A reader
 //! sees the old or the new, whole; an error leaves the old.
 
-use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{Advice, FlockOperation, fadvise, flock};
+use rustix::fs::{Access, Advice, FlockOperation, Mode, OFlags, fadvise, flock};
+use rustix::io::{Errno, retry_on_intr};
 
 use super::progress::{Progress, Reporter, Stage};
-use crate::error::{Cause, Result};
+use super::temporary::{self, Temporary};
+use crate::error::{Cause, Error, Result};
 use crate::root::Stamp;
 
 /// Whether an output outlives a loss of power from the moment on at which it is there.
@@ -24,8 +25,7 @@ pub(crate) enum Durability {
 
 /// A file in the making. Dropped without [`Draft::publish`], it leaves no trace.
 pub(crate) struct Draft {
-    file: File,
-    temporary: Temporary,
+    temporary: Temporary<OwnedFd>,
     target: PathBuf,
     durability: Durability,
     written: u64,
@@ -35,7 +35,7 @@ pub(crate) struct Draft {
 
 /// An output that is where it belongs.
 pub(crate) struct Published {
-    file: File,
+    draft: Temporary<OwnedFd>,
     /// As it was before anybody could see it.
     before: Option<Stamp>,
 }
@@ -44,32 +44,18 @@ impl Published {
     /// The stamp of what was written; `None` where somebody wrote to it since.
     pub(crate) fn stamp(&self) -> Option<Stamp> {
         // Being renamed changes the time of the last change of status alone.
-        Stamp::of_file(&self.file).filter(|now| self.before.is_some_and(|before| before.has_same_content(now)))
+        Stamp::of_file(self.draft.handle()).filter(|now| self.before.is_some_and(|before| before.has_same_content(now)))
     }
 }
 
 /// So much is sent to the disk at a time, while more is being made: then there is little left to wait for in the end.
 const SENT: u64 = 8 << 20;
 
-/// A path that is removed when it is dropped.
-struct Temporary(Option<PathBuf>);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            // It may be a file or a directory; whichever it is, one of the two does nothing.
-            let _ = fs::remove_file(path);
-            let _ = fs::remove_dir_all(path);
-        }
-    }
-}
-
 impl Draft {
     /// Begins a file that will be published at `target`, which is where [`final_target`] says.
     pub(crate) fn beside(target: PathBuf, durability: Durability) -> Result<Draft> {
-        let create = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path);
-        let (file, path) = with_temporary_name(&target, create)?;
-        Ok(Draft { file, temporary: Temporary(Some(path)), target, durability, written: 0, sent: 0 })
+        let temporary = directory_of(&target).and_then(Temporary::file).map_err(|error| uncreatable(error, &target))?;
+        Ok(Draft { temporary, target, durability, written: 0, sent: 0 })
     }
 
     /// Begins a file in `directory` whose name is not known yet.
@@ -79,7 +65,7 @@ impl Draft {
 
     /// Writes what was left open at some place.
     pub(crate) fn fill_in(&self, bytes: &[u8], at: u64) -> io::Result<()> {
-        self.file.write_all_at(bytes, at)
+        self.temporary.handle().write_all_at(bytes, at)
     }
 
     /// Puts the finished file where it belongs, and gives it as it is there.
@@ -88,32 +74,73 @@ impl Draft {
         self.publish_as(&target, reporter)
     }
 
-    /// The same, under a name that only its content told.
+    /// The same, in the same directory, under a name that only its content told.
     pub(crate) fn publish_as(mut self, target: &Path, reporter: &Reporter) -> Result<Published> {
-        let finish = || {
+        let mut finish = || {
             if self.durability == Durability::Durable {
                 reporter.report(Progress::new(Stage::Sync, 0, 0));
-                self.file.sync_all()?;
+                self.temporary.handle().sync_all()?;
             }
-            let before = Stamp::of_file(&self.file);
-            if let Some(temporary) = &self.temporary.0 {
-                fs::rename(temporary, target)?;
-            }
-            sync_directory(parent(target), self.durability)?;
+            let before = Stamp::of_file(self.temporary.handle());
+            put_in_place(&mut self.temporary, target, self.durability)?;
             Ok(before)
         };
-        let before = finish().map_err(|error: io::Error| Cause::Io(error).on(WRITE, target))?;
-        self.temporary.0 = None;
-        Ok(Published { file: self.file, before })
+        let before = finish().map_err(|cause: Cause| cause.on(WRITE, target))?;
+        Ok(Published { draft: self.temporary, before })
     }
+}
+
+/// The directory that a path is in: open until what is made there has its name, wherever it is moved to meanwhile.
+fn directory_of(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(parent(path), flags, Mode::empty())?)
+}
+
+fn uncreatable(error: io::Error, target: &Path) -> Error {
+    Cause::from(error).on("create a file in", parent(target))
+}
+
+/// Gives a finished file or directory its name. The directory is opened for its own sync before, so that nothing but the
+/// disk can fail behind the change that everybody sees.
+fn put_in_place(draft: &mut Temporary<OwnedFd>, target: &Path, durability: Durability) -> Result<(), Cause> {
+    let directory = match durability {
+        Durability::Durable => Some(rustix::fs::openat(draft.place(), ".", LISTED, Mode::empty())?),
+        Durability::Fleeting => None,
+    };
+    draft.rename_in_place(target.file_name().unwrap_or_default()).map_err(irreplaceable)?;
+    directory.map_or(Ok(()), |directory| Ok(sync_handle(&File::from(directory))?))
+}
+
+const LISTED: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Why nothing can be renamed to a name.
+fn irreplaceable(errno: Errno) -> Cause {
+    Cause::OutputRefused(match errno {
+        Errno::BUSY => "a mount point cannot be replaced; give another name, or write to standard output".into(),
+        Errno::NOTEMPTY | Errno::EXIST => NOT_EMPTY.into(),
+        Errno::ISDIR => "it has become a directory; give another name".into(),
+        errno => return Cause::Io(errno.into()),
+    })
+}
+
+const NOT_EMPTY: &str = "the directory is not empty; remove it, or give a new name";
+
+/// Removes what others left over beside `target` when they were killed.
+pub(crate) fn sweep_beside(target: &Path) {
+    let _ = directory_of(target).map(temporary::sweep);
+}
+
+/// Removes what others left over in a directory when they were killed.
+pub(crate) fn sweep_in(directory: &Path) {
+    let _ = File::open(directory).map(temporary::sweep);
 }
 
 impl Write for Draft {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let size = self.file.write(bytes)?;
+        let size = self.temporary.handle().write(bytes)?;
         self.written += size as u64;
         if self.durability == Durability::Durable && self.written - self.sent >= SENT {
-            send_to_disk(&self.file, self.sent, self.written - self.sent);
+            send_to_disk(self.temporary.handle(), self.sent, self.written - self.sent);
             self.sent = self.written;
         }
         Ok(size)
@@ -139,9 +166,10 @@ pub(crate) fn publish_bytes(target: &Path, bytes: &[u8], durability: Durability)
     draft.publish(&Reporter::default())
 }
 
-/// A directory in the making.
+/// A directory in the making. Dropped without [`DirectoryDraft::publish`], it leaves no trace.
 pub(crate) struct DirectoryDraft {
-    temporary: Temporary,
+    temporary: Temporary<OwnedFd>,
+    path: PathBuf,
     target: PathBuf,
     durability: Durability,
 }
@@ -151,37 +179,43 @@ impl DirectoryDraft {
     pub(crate) fn of(target: &Path, durability: Durability) -> Result<DirectoryDraft> {
         let refuse = |why: &str| Err(Cause::OutputRefused(why.to_owned()).on(WRITE, target));
         match fs::read_dir(target).map(|mut entries| entries.next().is_some()) {
-            Ok(true) => return refuse("the directory is not empty; remove it, or give a new name"),
+            Ok(true) => return refuse(NOT_EMPTY),
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
                 return refuse("it is no directory; remove it, or give a new name");
             }
+            Err(error) if is_loop(&error) => return refuse(LOOP),
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(Cause::Io(error).on(WRITE, target));
             }
             _ => {}
         }
-        let resolve = |path: &Path| if path.exists() { fs::canonicalize(path) } else { std::path::absolute(path) };
+        let resolve = |path: &Path| if path.exists() { fs::canonicalize(path) } else { end_of_links(path) };
         let target = resolve(target).map_err(|error| Cause::Io(error).on(WRITE, target))?;
         if is_pinned(&target) {
             return refuse("a mount point or the working directory cannot be replaced; give a new name in it");
         }
-        let ((), path) = with_temporary_name(&target, |path| fs::create_dir(path))?;
-        Ok(DirectoryDraft { temporary: Temporary(Some(path)), target, durability })
+        if target.file_name().is_none() {
+            return refuse("it is no name of a directory; give one");
+        }
+        sweep_beside(&target);
+        let temporary =
+            directory_of(&target).and_then(Temporary::directory).map_err(|error| uncreatable(error, &target))?;
+        let path = parent(&target).join(temporary.name());
+        Ok(DirectoryDraft { temporary, path, target, durability })
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.temporary.0.as_deref().unwrap_or(&self.target)
+        &self.path
     }
 
     pub(crate) fn publish(mut self) -> Result<()> {
-        let finish = || {
-            sync_directory(self.path(), self.durability)?;
-            fs::rename(self.path(), &self.target)?;
-            sync_directory(parent(&self.target), self.durability)
+        let mut finish = || {
+            if self.durability == Durability::Durable {
+                sync_handle(self.temporary.handle())?;
+            }
+            put_in_place(&mut self.temporary, &self.target, self.durability)
         };
-        finish().map_err(|error| Cause::Io(error).on(WRITE, &self.target))?;
-        self.temporary.0 = None;
-        Ok(())
+        finish().map_err(|cause| cause.on(WRITE, &self.target))
     }
 }
 
@@ -202,22 +236,26 @@ impl Lock {
     pub(crate) fn on(directory: &Path) -> Result<Lock> {
         let lock = || {
             let file = File::open(directory)?;
-            flock(&file, FlockOperation::LockExclusive)?;
+            retry_on_intr(|| flock(&file, FlockOperation::LockExclusive))?;
             Ok(Lock { _file: file })
         };
         lock().map_err(|error: io::Error| Cause::Io(error).on("lock", directory))
     }
 }
 
-/// Makes a directory, if it is not there.
+/// Makes a directory, if it is not there. One that is there may have been made by somebody who did not sync it.
 pub(crate) fn create_directory(directory: &Path, durability: Durability) -> Result<()> {
-    let created = fs::create_dir(directory).and_then(|()| sync_directory(parent(directory), durability));
-    match created {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => Ok(()),
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => {
+            let _ = sync_directory(parent(directory), durability);
+            Ok(())
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Err(Cause::OutputRefused("it is no directory; give another name".into()).on(WRITE, directory))
         }
-        other => other.map_err(|error| Cause::from(error).on("create", directory)),
+        created => created
+            .and_then(|()| sync_directory(parent(directory), durability))
+            .map_err(|error| Cause::from(error).on("create", directory)),
     }
 }
 
@@ -225,64 +263,61 @@ pub(crate) const WRITE: &str = "write";
 
 fn sync_directory(directory: &Path, durability: Durability) -> io::Result<()> {
     match durability {
-        Durability::Durable => File::open(directory)?.sync_all(),
+        Durability::Durable => sync_handle(&File::open(directory)?),
         Durability::Fleeting => Ok(()),
     }
 }
 
-/// Where the file will stand: behind a symlink, if there is one, so that the link stays.
+/// Some file systems have nothing to sync of a directory, and say so (fsync(2), `EINVAL`).
+pub(crate) fn sync_handle(directory: &File) -> io::Result<()> {
+    match directory.sync_all() {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        other => other,
+    }
+}
+
+/// Where the file will stand: behind symlinks, if there are some, so that they stay.
 pub(crate) fn final_target(target: &Path) -> Result<PathBuf> {
     let refuse = |why: &str| Err(Cause::OutputRefused(why.to_owned()).on(WRITE, target));
+    let failed = |error: io::Error| Cause::from(error).on(WRITE, target);
     match fs::metadata(target) {
         Ok(metadata) if metadata.is_dir() => refuse("it is a directory; give a file name"),
         Ok(metadata) if !metadata.is_file() => {
             refuse("it is no regular file, and will not be replaced; write to standard output instead")
         }
-        Ok(_) => fs::canonicalize(target).map_err(|error| Cause::Io(error).on(WRITE, target)),
+        // It could be replaced all the same, but whoever took the right away meant it to stay.
+        Ok(_) => rustix::fs::access(target, Access::WRITE_OK)
+            .map_err(io::Error::from)
+            .and_then(|()| fs::canonicalize(target))
+            .map_err(failed),
         Err(_) if target.file_name().is_none() || target.as_os_str().as_encoded_bytes().ends_with(b"/") => {
             refuse("it is no file name; leave out what follows the last slash, and the slash")
         }
-        Err(_) if target.is_symlink() => {
-            let linked = fs::read_link(target).map_err(|error| Cause::Io(error).on(WRITE, target))?;
-            Ok(parent(target).join(linked))
-        }
-        Err(_) => std::path::absolute(target).map_err(|error| Cause::Io(error).on(WRITE, target)),
+        Err(error) if is_loop(&error) => refuse(LOOP),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => end_of_links(target).map_err(failed),
+        Err(error) => Err(failed(error)),
     }
 }
 
-const PREFIX: &str = ".scratchpack-";
-const SUFFIX: &str = ".tmp";
+const LOOP: &str = "its symlinks lead nowhere but to each other; remove them, or give another name";
 
-/// Whether a file is a draft, of a process that is at work or was killed.
-pub(crate) fn is_temporary(name: &OsStr) -> bool {
-    let name = name.as_encoded_bytes();
-    name.starts_with(PREFIX.as_bytes()) && name.ends_with(SUFFIX.as_bytes())
+fn is_loop(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::LOOP)
 }
 
-/// Creates something beside `target`, under a name that nothing has. A name can be taken by what another process left
-/// behind when it was killed.
-fn with_temporary_name<T>(target: &Path, create: impl Fn(&Path) -> io::Result<T>) -> Result<(T, PathBuf)> {
-    let created = under_new_name(PREFIX, SUFFIX, |name| create(&parent(target).join(name)));
-    let (created, name) = created.map_err(|error| Cause::from(error).on("create a file in", parent(target)))?;
-    Ok((created, parent(target).join(name)))
-}
+/// As many symlinks as the system follows (path_resolution(7)).
+const MAX_LINKS: usize = 40;
 
-/// Creates something under a name between `prefix` and `suffix` that nothing has.
-pub(crate) fn under_new_name<T>(
-    prefix: &str,
-    suffix: &str,
-    create: impl Fn(&str) -> io::Result<T>,
-) -> io::Result<(T, String)> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    loop {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{prefix}{}-{number}{suffix}", std::process::id());
-        match create(&name) {
-            Ok(created) => return Ok((created, name)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
+/// Where symlinks lead behind which nothing stands yet.
+fn end_of_links(path: &Path) -> io::Result<PathBuf> {
+    let mut path = std::path::absolute(path)?;
+    for _ in 0..MAX_LINKS {
+        if !path.is_symlink() {
+            return Ok(path);
         }
+        path = parent(&path).join(fs::read_link(&path)?);
     }
+    Err(Errno::LOOP.into())
 }
 
 fn parent(path: &Path) -> &Path {

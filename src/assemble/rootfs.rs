@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::Image;
 use super::progress::{Progress, Stage};
-use super::publish::{DirectoryDraft, Durability, WRITE, send_to_disk};
+use super::publish::{DirectoryDraft, Durability, WRITE, send_to_disk, sync_handle};
 use super::source::SourceReader;
 use crate::collect::Source;
 use crate::error::{Cause, Result};
@@ -118,7 +118,7 @@ impl Writer {
         self.set_mode(path, mode)?;
         self.set_time(path)?;
         match self.durability {
-            Durability::Durable => directory.sync_all().map_err(|error| Cause::Io(error).on(WRITE, path)),
+            Durability::Durable => sync_handle(&directory).map_err(|error| Cause::Io(error).on(WRITE, path)),
             Durability::Fleeting => Ok(()),
         }
     }

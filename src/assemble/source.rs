@@ -1,9 +1,14 @@
 //! Reads a file that was analyzed: the very same, in the very same state, or not at all.
+//!
+//! Its state is what the system tells of it: device, inode, size, mode, and both times. What is written through a memory
+//! map shows in them when it begins, and then not again until the system has written it to disk.
+
+use std::time::Duration;
 
 use crate::analyze::ReadAt;
 use crate::collect::Source;
 use crate::error::{Cause, Error, Result};
-use crate::root::Input;
+use crate::root::{Input, Moment, Stamp};
 
 /// A file that was analyzed, open for its bytes.
 pub(crate) struct SourceReader<'s> {
@@ -15,7 +20,11 @@ impl<'s> SourceReader<'s> {
     /// Opens the file again, which must be the one that was analyzed.
     pub(crate) fn open(source: &'s Source) -> Result<Self> {
         match source.open_unchanged() {
-            Ok(input) => Ok(SourceReader { source, input }),
+            Ok(input) => {
+                // What changes from now on while it is read must leave another time behind.
+                moment_after(&input.stamp);
+                Ok(SourceReader { source, input })
+            }
             Err(Cause::Changed) => Err(changed(source)),
             Err(cause) => Err(cause.on("read", source.on_machine())),
         }
@@ -47,6 +56,21 @@ impl<'s> SourceReader<'s> {
             false => Err(changed(self.source)),
         }
     }
+}
+
+/// A tick of the clock that stamps files takes 1 to 10 ms.
+const TICK: Duration = Duration::from_millis(1);
+const TICKS: usize = 15;
+
+/// Waits for the clock to tick, so that whoever changes the file from now on leaves another time behind.
+pub(crate) fn moment_after(stamp: &Stamp) -> Moment {
+    for _ in 0..TICKS {
+        if stamp.is_settled(Moment::now()) {
+            break;
+        }
+        std::thread::sleep(TICK);
+    }
+    Moment::now()
 }
 
 fn changed(source: &Source) -> Error {

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::elf::{Fixture, library, program, static_program};
 use crate::layers::large;
 use crate::root::Root;
+use crate::verify::{verified, verify_output};
 
 const CODECS: [Compression; 3] = [Compression::None, Compression::GZIP, Compression::ZSTD];
 
@@ -59,7 +60,7 @@ impl Place {
 
 /// The archive that is made without a cache.
 fn cold(root: &Root, compression: Compression) -> Vec<u8> {
-    archive(&root.builder("/app").compression(compression).build().unwrap())
+    archive(&root.builder("/app").compression(compression).build().map(verified).unwrap())
 }
 
 fn archive(image: &Image) -> Vec<u8> {
@@ -123,7 +124,7 @@ fn wherever_a_program_changed_the_bytes_are_those_of_a_cold_build() {
 fn every_output_is_the_same_with_a_cache() {
     for codec in CODECS {
         let (root, place, out) = (large(), Place::new(), Place::new());
-        let plain = root.builder("/app").compression(codec).build().unwrap();
+        let plain = root.builder("/app").compression(codec).build().map(verified).unwrap();
         for round in ["cold", "warm", "warm again"] {
             let image = place.builder(&root, codec).build().unwrap();
             assert!(archive(&image) == archive(&plain), "{codec}, a pipe, {round}");
@@ -280,6 +281,7 @@ fn a_layout_keeps_the_images_of_others_with_a_cache() {
     for tag in ["one:1", "two:2", "one:1", "two:2"] {
         place.builder(&root, Compression::ZSTD).tag(tag).build().unwrap().write_layout(&layout).unwrap();
     }
+    verify_output(&layout);
     let index = fs::read_to_string(layout.join("index.json")).unwrap();
     assert_eq!(index.matches("io.containerd.image.name").count(), 2, "{index}");
 }

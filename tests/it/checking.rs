@@ -12,6 +12,7 @@ use crate::stranger::{
     ALL, Codec, Form, IMAGES, Member, Stranger, append, blob, bytes, descriptor, directory, file, hard_link, link,
     member, messages, tar,
 };
+use crate::verify::verified;
 
 /// A program that needs a library through a symlink, one that only the cache leads to, and one of the library's.
 fn whole() -> Stranger {
@@ -407,7 +408,7 @@ fn of_an_image_for_many_machines_those_are_checked_that_are_there() {
 fn an_archive_that_is_both_is_checked_once() {
     let root = Root::debian().file("/app", &program(&["libx.so"])).file("/lib/libx.so", &library("libx.so"));
     let out = tempfile::tempdir().unwrap();
-    let image = root.builder("/app").tag("a:1").tag("b:1").build().unwrap();
+    let image = root.builder("/app").tag("a:1").tag("b:1").build().map(verified).unwrap();
     image.write_archive(out.path().join("a.tar")).unwrap();
     image.write_layout(out.path().join("l")).unwrap();
     image.write_rootfs(out.path().join("r")).unwrap();

@@ -11,14 +11,29 @@ use crate::documents::members;
 use crate::elf::{LOADER, NEEDED, RUNPATH, library, program, static_program};
 use crate::root::Root;
 use crate::stranger::{self, Stranger};
+use crate::verify::{self, verified, verify_output};
 
 fn scratchpack(root: &Root, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_scratchpack"))
+    let output = Command::new(env!("CARGO_BIN_EXE_scratchpack"))
         .args(arguments)
         .current_dir(root.path())
         .env_remove("SOURCE_DATE_EPOCH")
         .output()
-        .unwrap()
+        .unwrap();
+    if let (Some(0), ["build", ..]) = (output.status.code(), arguments) {
+        verify_what_was_built(root, arguments, &output);
+    }
+    output
+}
+
+fn verify_what_was_built(root: &Root, arguments: &[&str], output: &Output) {
+    let after = |option: &str| arguments.iter().skip_while(|&&argument| argument != option).nth(1);
+    match (after("-o"), after("--type")) {
+        (_, Some(&"rootfs")) | (None, _) => {}
+        (Some(&"-"), Some(&"layer")) => drop(verify::layer(&output.stdout).unwrap()),
+        (Some(&"-"), _) => drop(verify::archive(&output.stdout).unwrap()),
+        (Some(file), _) => verify_output(&root.on_machine(file)),
+    }
 }
 
 pub fn out(output: &Output) -> String {
@@ -378,7 +393,7 @@ fn check_is_silent_where_all_is_well() {
 
 /// An archive of one image with a name, a library of which a later layer hides.
 fn broken(root: &Root) {
-    let image = Stranger::made(&root.builder("/app").tag("example/app:1").build().unwrap());
+    let image = Stranger::made(&root.builder("/app").tag("example/app:1").build().map(verified).unwrap());
     let image = image.layer(vec![stranger::bytes("lib/.wh.liby.so", b"")]);
     let (mut members, mut manifest) = image.manifest();
     manifest["annotations"] = json!({ "io.containerd.image.name": "example/app:1" });

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::elf::{ARM, arm_attributes, program, static_program, with_arm_attributes};
 use crate::root::Root;
+use crate::verify::verified;
 
 /// The members of an archive by their names.
 pub fn members(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
@@ -83,6 +84,7 @@ fn everything_that_was_asked_for_is_in_the_configuration() {
         .stop_signal("SIGINT")
         .created(1_700_000_000)
         .build()
+        .map(verified)
         .unwrap();
     let config = Archive::of(&image).config();
     assert_eq!(config["created"], "2023-11-14T22:13:20Z");
@@ -110,7 +112,7 @@ fn keys_are_sorted_in_every_document() {
     for label in ["q", "b", "x", "a", "m", "c"] {
         builder.label(label, "1");
     }
-    let archive = Archive::of(&builder.build().unwrap());
+    let archive = Archive::of(&builder.build().map(verified).unwrap());
     let config = archive.manifest()["config"]["digest"].as_str().unwrap().replace("sha256:", "blobs/sha256/");
     let text = String::from_utf8(archive.members[&config].clone()).unwrap();
     assert!(text.contains(r#""Labels":{"a":"1","b":"1","c":"1","m":"1","q":"1","x":"1"}"#), "{text}");
@@ -139,7 +141,7 @@ fn a_program_whose_name_is_no_image_name_makes_an_untagged_image() {
 #[test]
 fn several_names_are_several_descriptors_of_one_manifest() {
     let root = Root::empty().file("/app", &static_program());
-    let image = root.builder("/app").tag("a:1").tag("b").tag("a:1").build().unwrap();
+    let image = root.builder("/app").tag("a:1").tag("b").tag("a:1").build().map(verified).unwrap();
     assert_eq!(image.names().collect::<Vec<_>>(), ["docker.io/library/a:1", "docker.io/library/b:latest"]);
     let manifests = Archive::of(&image).json("index.json")["manifests"].clone();
     assert_eq!(manifests.as_array().unwrap().len(), 2);
@@ -150,7 +152,7 @@ fn several_names_are_several_descriptors_of_one_manifest() {
 fn media_types_are_ocis_and_digests_those_of_the_blobs() {
     let root = Root::debian().file("/app", &program(&[]));
     for (codec, suffix) in [(Compression::None, ""), (Compression::GZIP, "+gzip"), (Compression::ZSTD, "+zstd")] {
-        let archive = Archive::of(&root.builder("/app").compression(codec).build().unwrap());
+        let archive = Archive::of(&root.builder("/app").compression(codec).build().map(verified).unwrap());
         let layer = archive.manifest()["layers"][0].clone();
         assert_eq!(layer["mediaType"], format!("application/vnd.oci.image.layer.v1.tar{suffix}"));
         for (name, content) in archive.members.iter().filter(|(name, _)| name.len() > 60) {
@@ -186,7 +188,7 @@ fn the_variant_of_arm_is_the_highest_that_a_file_needs() {
         if cpu_archs.len() > 1 {
             builder.binary(root.on_machine("/b"));
         }
-        let config = Archive::of(&builder.build().unwrap()).config();
+        let config = Archive::of(&builder.build().map(verified).unwrap()).config();
         (config["architecture"].clone(), config.get("variant").cloned())
     };
     assert_eq!(of(&[None]), (json!("arm"), None));

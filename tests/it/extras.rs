@@ -8,6 +8,7 @@ use scratchpack::{Compression, Entry, EntryKind, ErrorKind, Finding, Image, Imag
 
 use crate::elf::{LOADER, RPATH, RUNPATH, library, program, static_program};
 use crate::root::{Root, tree};
+use crate::verify::verified;
 
 fn root() -> Root {
     Root::debian()
@@ -36,7 +37,7 @@ fn files_links_and_directories_of_the_caller_stand_where_they_are_told_to() {
     fs::set_permissions(root.on_machine("/my/app.conf"), fs::Permissions::from_mode(0o640)).unwrap();
     let mut builder = root.builder("/app");
     builder.file(root.on_machine("/my/app.conf"), "/etc/my.conf").symlink("my.conf", "/etc/link");
-    let image = builder.directory("/tmp", 0o1777).directory("/var/lib/", None).build().unwrap();
+    let image = builder.directory("/tmp", 0o1777).directory("/var/lib/", None).build().map(verified).unwrap();
     assert_eq!(
         tree(&image),
         [
@@ -62,7 +63,7 @@ fn files_links_and_directories_of_the_caller_stand_where_they_are_told_to() {
 #[test]
 fn a_directory_as_destination_keeps_the_name_of_the_file() {
     let root = root();
-    let image = root.builder("/app").file(root.on_machine("/my/app.conf"), "/etc//x/").build().unwrap();
+    let image = root.builder("/app").file(root.on_machine("/my/app.conf"), "/etc//x/").build().map(verified).unwrap();
     assert_eq!(entry(&image, "/etc/x/app.conf").size(), 12);
 }
 
@@ -75,7 +76,7 @@ fn a_file_is_read_through_symlinks_and_what_may_run_is_executable() {
     for name in ["link", "script", "libz.so"] {
         builder.file(root.on_machine("/my").join(name), "/d/");
     }
-    let image = builder.build().unwrap();
+    let image = builder.build().map(verified).unwrap();
     let modes = ["/d/link", "/d/script", "/d/libz.so"].map(|path| entry(&image, path).mode());
     assert_eq!(modes, [0o644, 0o755, 0o755]);
     let source = fs::canonicalize(root.on_machine("/my/app.conf")).unwrap();
@@ -134,7 +135,7 @@ fn the_same_twice_is_there_once() {
         builder.file(root.on_machine("/my/app.conf"), "/x").symlink("x", "/l").directory("/d", 0o700);
     }
     builder.file(root.on_machine("/lib/libx.so"), "/lib/libx.so").file(root.on_machine("/app"), "/app");
-    let image = builder.build().unwrap();
+    let image = builder.build().map(verified).unwrap();
     assert_eq!(image.entries().count(), 8);
     assert_eq!(tree(&image).last().unwrap(), "/app");
 }
@@ -156,7 +157,7 @@ fn what_lies_below_a_link_of_the_caller_goes_where_it_leads() {
     let root = root();
     let mut builder = root.builder("/app");
     builder.symlink("usr/bin", "/bin").symlink("app", "/bin/tool").symlink("usr/lib", "/lib").install("/bin/app");
-    let image = builder.file(root.on_machine("/my/app.conf"), "/bin/x/conf").build().unwrap();
+    let image = builder.file(root.on_machine("/my/app.conf"), "/bin/x/conf").build().map(verified).unwrap();
     let tree = tree(&image);
     for line in ["/bin -> usr/bin", "/usr/bin/tool -> app", "/usr/bin/x/conf", "/usr/bin/app", "/usr/lib/libx.so"] {
         assert!(tree.contains(&line.to_owned()), "{line}: {tree:?}");
@@ -167,7 +168,7 @@ fn what_lies_below_a_link_of_the_caller_goes_where_it_leads() {
 #[test]
 fn an_extra_file_that_changed_is_an_error_and_is_never_replaced() {
     let root = root();
-    let image = root.builder("/app").file(root.on_machine("/my/app.conf"), "/x").build().unwrap();
+    let image = root.builder("/app").file(root.on_machine("/my/app.conf"), "/x").build().map(verified).unwrap();
     let refused = image.write_archive(root.on_machine("/my/app.conf")).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::OutputRefused);
     fs::write(root.on_machine("/my/app.conf"), "changed").unwrap();
@@ -179,7 +180,7 @@ fn the_index_of_a_layout_that_goes_into_the_image_is_not_replaced() {
     let root = root();
     let layout = root.on_machine("/layout");
     root.image("/app").write_layout(&layout).unwrap();
-    let image = root.builder("/app").file(layout.join("index.json"), "/x").build().unwrap();
+    let image = root.builder("/app").file(layout.join("index.json"), "/x").build().map(verified).unwrap();
     assert_eq!(image.write_layout(&layout).unwrap_err().kind(), ErrorKind::OutputRefused);
 }
 
@@ -187,24 +188,29 @@ fn the_index_of_a_layout_that_goes_into_the_image_is_not_replaced() {
 fn a_library_that_is_given_as_file_can_be_preloaded() {
     let root = root().file("/my/libp.so", &library("libp.so"));
     let mut builder = root.builder("/app");
-    let image =
-        builder.file(root.on_machine("/my/libp.so"), "/opt/").env("LD_PRELOAD", "/opt/libp.so").build().unwrap();
+    let image = builder
+        .file(root.on_machine("/my/libp.so"), "/opt/")
+        .env("LD_PRELOAD", "/opt/libp.so")
+        .build()
+        .map(verified)
+        .unwrap();
     assert_eq!(codes(&image), [""; 0]);
     let list = root.bytes("/my/preload", b"/opt/none.so\n");
-    let image = list.builder("/app").file(list.on_machine("/my/preload"), "/etc/ld.so.preload").build().unwrap();
+    let image =
+        list.builder("/app").file(list.on_machine("/my/preload"), "/etc/ld.so.preload").build().map(verified).unwrap();
     assert_eq!(codes(&image), ["not-loaded"]);
 }
 
 #[test]
 fn a_program_that_is_given_as_file_and_would_not_start_is_told() {
     let root = root().file("/tool", &program(&["libx.so", "liby.so"])).file("/lib/liby.so", &library("liby.so"));
-    let image = root.builder("/app").file(root.on_machine("/tool"), "/tool").build().unwrap();
+    let image = root.builder("/app").file(root.on_machine("/tool"), "/tool").build().map(verified).unwrap();
     assert_eq!(codes(&image), ["file-program"]);
     assert!(image.findings()[0].message().contains("the image lacks liby.so"), "{}", image.findings()[0]);
     let alone = Root::empty().file("/s", &static_program());
-    let image = alone.builder("/s").file(root.on_machine("/tool"), "/tool").build().unwrap();
+    let image = alone.builder("/s").file(root.on_machine("/tool"), "/tool").build().map(verified).unwrap();
     assert!(image.findings()[0].message().contains("is not in the image"), "{}", image.findings()[0]);
-    let complete = root.builder("/app").file(root.on_machine("/app"), "/tool").build().unwrap();
+    let complete = root.builder("/app").file(root.on_machine("/app"), "/tool").build().map(verified).unwrap();
     assert_eq!(codes(&complete), [""; 0]);
 }
 
@@ -212,7 +218,7 @@ fn a_program_that_is_given_as_file_and_would_not_start_is_told() {
 fn what_is_excluded_is_not_missed_in_a_program_that_is_given_as_file() {
     let root = root().file("/tool", &program(&["libx.so", "libz.so.1"]));
     let mut builder = root.builder("/app");
-    let image = builder.exclude("libz.so.1").file(root.on_machine("/tool"), "/tool").build().unwrap();
+    let image = builder.exclude("libz.so.1").file(root.on_machine("/tool"), "/tool").build().map(verified).unwrap();
     assert_eq!(codes(&image), [""; 0]);
 }
 
@@ -225,7 +231,7 @@ fn a_pattern_that_excludes_nothing_of_any_program_is_told() {
     let mut builder = root.builder("/app");
     builder.binary(root.on_machine("/other")).binary(root.on_machine("/loads"));
     builder.exclude("libz.*").exclude("libcuda.*").exclude("libnone*").exclude("lib/libx.so");
-    let image = builder.build().unwrap();
+    let image = builder.build().map(verified).unwrap();
     let unused = image.findings().iter().filter(|finding| finding.code() == "unused-exclude");
     assert_eq!(unused.map(Finding::evidence).collect::<Vec<_>>(), ["libnone*", "lib/libx.so"]);
     let excluded = image.closures().iter().flat_map(|closure| closure.excluded()).map(|excluded| excluded.name());
@@ -246,7 +252,7 @@ fn programs_that_need_different_character_sets_share_all_of_them() {
     for [first, second] in [["/converts", "/hello"], ["/hello", "/converts"]] {
         let mut builder = root.builder(first);
         builder.binary(root.on_machine(second)).with(Need::Charset("SHIFT_JIS".into())).auto();
-        let image = builder.build().unwrap();
+        let image = builder.build().map(verified).unwrap();
         let tree = tree(&image);
         for path in ["gconv-modules", "KOI8-R.so", "SJIS.so"] {
             assert!(tree.contains(&format!("/usr/lib/gconv/{path}")), "{tree:?}");
@@ -258,7 +264,8 @@ fn programs_that_need_different_character_sets_share_all_of_them() {
 fn directories_without_rights_are_written_to_a_root_directory_with_what_is_in_them() {
     let root = root();
     let mut builder = root.builder("/app");
-    let image = builder.directory("/d", 0o000).file(root.on_machine("/my/app.conf"), "/d/x").build().unwrap();
+    let image =
+        builder.directory("/d", 0o000).file(root.on_machine("/my/app.conf"), "/d/x").build().map(verified).unwrap();
     let out = tempfile::tempdir().unwrap();
     image.write_rootfs(out.path().join("r")).unwrap();
     let metadata = fs::metadata(out.path().join("r/d")).unwrap();
@@ -272,14 +279,14 @@ fn two_programs_of_one_name_are_an_error_that_says_what_to_do() {
     assert!(error.contains("/a/app (the program)") && error.contains("/b/app (the program)"), "{error}");
     assert!(error.contains("a symlink of another name"), "{error}");
     symlink("/b/app", root.on_machine("/b/other")).unwrap();
-    let image = root.builder("/a/app").binary(root.on_machine("/b/other")).build().unwrap();
+    let image = root.builder("/a/app").binary(root.on_machine("/b/other")).build().map(verified).unwrap();
     assert_eq!(tree(&image), ["/app", "/other"]);
 }
 
 #[test]
 fn the_same_program_twice_is_there_once() {
     let root = root();
-    let image = root.builder("/app").binary(root.on_machine("/app")).build().unwrap();
+    let image = root.builder("/app").binary(root.on_machine("/app")).build().map(verified).unwrap();
     assert_eq!(tree(&image), tree(&root.image("/app")));
     let config = crate::documents::Archive::of(&image).config();
     assert_eq!(config["history"][0]["created_by"], "COPY app /");
@@ -292,7 +299,8 @@ fn programs_that_are_names_of_one_file_are_names_of_one_file_in_the_image() {
         .hard_link("/bin/ls", "/bin/busybox")
         .link("/bin/sh", "busybox");
     let mut builder = root.builder("/bin/busybox");
-    let image = builder.binary(root.on_machine("/bin/ls")).binary(root.on_machine("/bin/sh")).build().unwrap();
+    let image =
+        builder.binary(root.on_machine("/bin/ls")).binary(root.on_machine("/bin/sh")).build().map(verified).unwrap();
     assert_eq!(tree(&image), ["/busybox", "/ls = /busybox", "/sh = /busybox"]);
     assert!(image.entries().all(|entry| entry.mode() == 0o755));
 }
@@ -302,7 +310,8 @@ fn a_program_that_is_a_library_of_another_stays_a_program() {
     let root =
         Root::debian().file("/one", &program(&["/two"])).file("/two", &program(&[])).file("/three", &static_program());
     let mut builder = root.builder("/one");
-    let image = builder.binary(root.on_machine("/two")).binary(root.on_machine("/three")).build().unwrap();
+    let image =
+        builder.binary(root.on_machine("/two")).binary(root.on_machine("/three")).build().map(verified).unwrap();
     assert_eq!(tree(&image), ["/lib64/", LOADER, "/one", "/three", "/two"]);
     assert_eq!(entry(&image, "/two").reason(), "the program");
 }
@@ -315,7 +324,7 @@ fn programs_that_use_their_origin_keep_apart() {
         .file("/a/lib/libx.so", &library("one"))
         .file("/b/bin/migrate", &app)
         .file("/b/lib/libx.so", &library("two"));
-    let image = root.builder("/a/bin/server").binary(root.on_machine("/b/bin/migrate")).build().unwrap();
+    let image = root.builder("/a/bin/server").binary(root.on_machine("/b/bin/migrate")).build().map(verified).unwrap();
     let tree = tree(&image);
     for path in ["/opt/server/lib/libx.so", "/opt/migrate/lib/libx.so", "/opt/server/bin/server"] {
         assert!(tree.contains(&path.to_owned()), "{tree:?}");
@@ -334,7 +343,8 @@ fn static_glibc_and_musl_programs_share_an_image() {
         .file("/alpine", &app)
         .file("/usr/lib/liby.so", &library("liby.so"));
     let mut builder = root.builder("/app");
-    let image = builder.binary(root.on_machine("/alpine")).binary(root.on_machine("/static")).build().unwrap();
+    let image =
+        builder.binary(root.on_machine("/alpine")).binary(root.on_machine("/static")).build().map(verified).unwrap();
     let tree = tree(&image);
     assert_eq!(tree[tree.len() - 3..], ["/alpine", "/app", "/static"]);
     assert!(tree.contains(&MUSL.to_owned()) && tree.contains(&LOADER.to_owned()), "{tree:?}");
@@ -361,9 +371,9 @@ fn setuid_and_setgid_bits_are_kept_when_asked() {
     let mut builder = root.builder("/app");
     builder.file(root.on_machine("/my/tool"), "/tool").file(root.on_machine("/my/data"), "/data");
     let modes = |image: &Image| ["/app", "/tool", "/data"].map(|path| entry(image, path).mode());
-    let dropped = builder.build().unwrap();
+    let dropped = builder.build().map(verified).unwrap();
     assert_eq!((modes(&dropped), codes(&dropped)), ([0o755, 0o755, 0o644], vec!["special-mode"; 3]));
-    let kept = builder.keep_setuid(true).build().unwrap();
+    let kept = builder.keep_setuid(true).build().map(verified).unwrap();
     assert_eq!((modes(&kept), codes(&kept)), ([0o4755, 0o2755, 0o644], vec!["special-mode"]));
     let out = tempfile::tempdir().unwrap();
     kept.write_rootfs(out.path().join("r")).unwrap();
@@ -424,7 +434,7 @@ fn with_capability(image: &Image) -> Vec<String> {
 #[test]
 fn file_capabilities_are_kept_when_asked() {
     let root = root().file("/my/tool", &static_program());
-    root.builder("/app").build().unwrap();
+    root.builder("/app").build().map(verified).unwrap();
     fs::hard_link(root.on_machine("/app"), root.on_machine("/other")).unwrap();
     if !give_capability(&root.on_machine("/app")) || !give_capability(&root.on_machine("/my/tool")) {
         return;
@@ -432,9 +442,9 @@ fn file_capabilities_are_kept_when_asked() {
     let long = format!("/{}/tool", "d".repeat(120));
     let mut builder = root.builder("/app");
     builder.binary(root.on_machine("/other")).file(root.on_machine("/my/tool"), &long).compression(Compression::None);
-    let dropped = builder.build().unwrap();
+    let dropped = builder.build().map(verified).unwrap();
     assert_eq!((codes(&dropped), with_capability(&dropped).len()), (vec!["file-capabilities"; 3], 0));
-    let kept = builder.file_capabilities(true).build().unwrap();
+    let kept = builder.file_capabilities(true).build().map(verified).unwrap();
     assert_eq!(codes(&kept), [""; 0]);
     assert_eq!(entry(&kept, "/other").capabilities(), Some(&CAPABILITY[..]));
     assert_eq!(with_capability(&kept), [&long[1..], "app", "other"]);

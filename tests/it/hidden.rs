@@ -4,6 +4,7 @@ use scratchpack::{Collector, Level, Priority, Rule};
 
 use crate::elf::{AUDIT, Fixture, RPATH, RUNPATH, library, program};
 use crate::root::{Root, missing, opened, rules, tree};
+use crate::verify::verified;
 
 /// A root with a C library of a glibc that has its name service inside.
 fn root() -> Root {
@@ -190,7 +191,7 @@ fn a_library_by_its_path_lies_where_it_lies_in_the_root() {
         .file("/opt/plugins/libq.so", &library("libq.so"));
     let mut builder = root.builder("/app");
     builder.library(root.on_machine("/opt/plugins/p.so"));
-    let image = builder.build().unwrap();
+    let image = builder.build().map(verified).unwrap();
     assert_eq!(opened(image.closure()), ["/lib/libc.so.6", "/opt/plugins/p.so", "/opt/plugins/libq.so"]);
 }
 
@@ -200,7 +201,7 @@ fn a_library_from_outside_the_root_goes_into_a_builtin_directory() {
     let root = root().file("/app", &app());
     let mut builder = root.builder("/app");
     builder.library(outside.on_machine("/build/p.so"));
-    assert!(tree(&builder.build().unwrap()).contains(&"/lib/x86_64-linux-gnu/p.so".to_owned()));
+    assert!(tree(&builder.build().map(verified).unwrap()).contains(&"/lib/x86_64-linux-gnu/p.so".to_owned()));
 }
 
 #[test]
@@ -258,7 +259,7 @@ fn what_is_excluded_is_not_looked_up_nor_what_only_it_needs() {
     for pattern in ["libcuda.so.1", "libcuda*", "lib[c]uda.so.?"] {
         let mut builder = root.builder("/app");
         builder.exclude(pattern);
-        let image = builder.build().unwrap();
+        let image = builder.build().map(verified).unwrap();
         assert_eq!(opened(image.closure()), ["/lib/libc.so.6"], "{pattern}");
         let excluded = &image.closure().excluded()[0];
         assert_eq!(excluded.name(), "libcuda.so.1");
@@ -296,7 +297,7 @@ fn what_is_loaded_while_it_runs_has_needs_of_its_own() {
         .file("/lib/libp.so", &library("libp.so").imports(&["getpwuid", "backtrace"]))
         .file("/lib/libgcc_s.so.1", &library("libgcc_s.so.1"));
     let mut builder = root.builder("/app");
-    let image = builder.auto().build().unwrap();
+    let image = builder.auto().build().map(verified).unwrap();
     assert_eq!(opened(image.closure()), ["/lib/libc.so.6", "/lib/libp.so", "/lib/libgcc_s.so.1"]);
     assert!(tree(&image).contains(&"/etc/passwd".to_owned()));
     assert_eq!(image.findings(), []);

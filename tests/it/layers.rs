@@ -9,6 +9,7 @@ use scratchpack::{Compression, ErrorKind, Image};
 
 use crate::elf::{Fixture, library, program, static_program};
 use crate::root::Root;
+use crate::verify::verified;
 
 const CODECS: [Compression; 3] = [Compression::None, Compression::GZIP, Compression::ZSTD];
 
@@ -33,7 +34,7 @@ fn layer(image: &Image) -> Vec<u8> {
 }
 
 fn plain(root: &Root, program: &str) -> Vec<u8> {
-    layer(&root.builder(program).compression(Compression::None).build().unwrap())
+    layer(&root.builder(program).compression(Compression::None).build().map(verified).unwrap())
 }
 
 #[test]
@@ -42,7 +43,7 @@ fn threads_change_no_byte() {
     for codec in CODECS {
         let with = |threads| {
             let threads = NonZeroUsize::new(threads).unwrap();
-            layer(&root.builder("/app").compression(codec).threads(threads).build().unwrap())
+            layer(&root.builder("/app").compression(codec).threads(threads).build().map(verified).unwrap())
         };
         let alone = with(1);
         for threads in [2, 3, 8] {
@@ -57,7 +58,7 @@ fn the_diff_id_is_the_same_whatever_the_codec() {
     let diff_ids: Vec<String> = CODECS
         .iter()
         .map(|&codec| {
-            let image = root.builder("/app").compression(codec).build().unwrap();
+            let image = root.builder("/app").compression(codec).build().map(verified).unwrap();
             image.write_layer_to(std::io::sink()).unwrap().diff_id().to_owned()
         })
         .collect();
@@ -69,10 +70,10 @@ fn the_diff_id_is_the_same_whatever_the_codec() {
 fn what_is_compressed_is_the_tar() {
     let root = large();
     let plain = plain(&root, "/app");
-    let gzip = layer(&root.builder("/app").build().unwrap());
+    let gzip = layer(&root.builder("/app").build().map(verified).unwrap());
     assert!(gzip.len() < plain.len());
     assert!(decompress("gzip", &gzip).is_none_or(|bytes| bytes == plain));
-    let zstd = layer(&root.builder("/app").compression(Compression::ZSTD).build().unwrap());
+    let zstd = layer(&root.builder("/app").compression(Compression::ZSTD).build().map(verified).unwrap());
     assert!(zstd::decode_all(zstd.as_slice()).unwrap() == plain);
 }
 
@@ -179,7 +180,7 @@ fn a_writer_that_fails_ends_the_work() {
     }
     for threads in [1, 4] {
         let root = large();
-        let image = root.builder("/app").threads(NonZeroUsize::new(threads).unwrap()).build().unwrap();
+        let image = root.builder("/app").threads(NonZeroUsize::new(threads).unwrap()).build().map(verified).unwrap();
         assert_eq!(image.write_layer_to(Full(100_000)).unwrap_err().kind(), ErrorKind::Io);
     }
 }
@@ -203,6 +204,6 @@ fn a_writer_that_fails_only_when_it_is_flushed_is_an_error() {
 #[test]
 fn more_threads_than_the_machine_has_are_no_error() {
     let root = large();
-    let image = root.builder("/app").threads(NonZeroUsize::MAX).build().unwrap();
+    let image = root.builder("/app").threads(NonZeroUsize::MAX).build().map(verified).unwrap();
     assert!(image.write_layer_to(std::io::sink()).is_ok());
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::command::{err, out};
 use crate::layers::large;
 use crate::root::Root;
+use crate::verify::{self, verified};
 
 /// Keeps what it reads beside itself.
 const TAKES: &str = "cat > \"${0%/*}/$(basename \"$0\").got\"; echo Loaded image: app:latest; echo progress >&2";
@@ -64,10 +65,11 @@ fn docker_gets_the_archive_and_the_answer_is_the_digest_alone() {
     let root = with_tools(&[("docker", TAKES), ("podman", TAKES)]);
     let output = build(&root, &["--load"]);
     assert_eq!((output.status.code(), err(&output).as_str()), (Some(0), ""));
-    let image = root.builder("/app").compression(Compression::None).build().unwrap();
+    let image = root.builder("/app").compression(Compression::None).build().map(verified).unwrap();
     let mut expected = Vec::new();
     let written = image.write_docker_archive_to(&mut expected).unwrap();
     assert!(got(&root, "docker") == expected);
+    verify::docker_archive(&expected).unwrap();
     assert_eq!(fs::read(root.on_machine("/tools/docker.arguments")).unwrap(), b"load\n");
     assert!(!root.on_machine("/tools/podman.got").exists());
     assert_eq!(out(&output), format!("{}\n", written.digest()));

@@ -7,6 +7,7 @@ mod architectures;
 mod caching;
 mod checking;
 mod crafted;
+mod damaged;
 mod documents;
 mod elf;
 mod errors;
@@ -31,6 +32,9 @@ mod searching;
 mod stranger;
 mod unbuilt_cache;
 mod variants;
+mod verified;
+#[path = "../verify/mod.rs"]
+mod verify;
 mod versions;
 
 #[cfg(feature = "cli")]

@@ -4,6 +4,7 @@ use scratchpack::{Closure, Collector, ErrorKind, Level, Need};
 
 use crate::elf::{Fixture, library, program};
 use crate::root::{Root, tree};
+use crate::verify::verified;
 
 /// A root with a C library of glibc.
 fn root() -> Root {
@@ -139,7 +140,7 @@ fn musl_has_locales_and_character_sets_within_itself() {
 fn a_need_that_the_caller_names_is_met_or_an_error_that_says_what_to_do() {
     let root = root().file("/app", &app());
     let mut builder = root.builder("/app");
-    assert!(tree(&builder.with(Need::Users).build().unwrap()).contains(&"/etc/passwd".to_owned()));
+    assert!(tree(&builder.with(Need::Users).build().map(verified).unwrap()).contains(&"/etc/passwd".to_owned()));
     let error = collector(&root).with(Need::CaCertificates).collect(root.on_machine("/app")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unmet);
     assert!(error.to_string().contains("ca-certificates cannot be met"), "{error}");
@@ -149,7 +150,7 @@ fn a_need_that_the_caller_names_is_met_or_an_error_that_says_what_to_do() {
 fn what_the_files_tell_of_is_met_as_far_as_the_root_goes() {
     let root = root().file("/app", &app().imports(&["getpwuid", "localtime", "tmpfile"]));
     let mut builder = root.builder("/app");
-    let image = builder.auto().build().unwrap();
+    let image = builder.auto().build().map(verified).unwrap();
     assert!(tree(&image).contains(&"/tmp/".to_owned()));
     assert_eq!(findings(image.closure()), [(Level::Note, "time-zones")]);
     let included: Vec<(String, bool)> = image
@@ -167,7 +168,7 @@ fn only_what_the_caller_puts_at_the_very_path_counts_for_a_need() {
     let root = root().file("/app", &app().imports(&["tmpfile", "SSL_CTX_load_verify_file"])).bytes("/x", b"x");
     let codes = |path: &str| {
         let mut builder = root.builder("/app");
-        let image = builder.file(root.on_machine("/x"), path).build().unwrap();
+        let image = builder.file(root.on_machine("/x"), path).build().map(verified).unwrap();
         image.findings().iter().map(|finding| finding.code().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(codes("/tmp/x"), ["ca-certificates", "tmp"]);

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::elf::{library, program};
 use crate::layers::large;
 use crate::root::{Root, tree};
+use crate::verify::{self, verified};
 
 fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> =
@@ -50,15 +51,16 @@ fn a_docker_archive_has_its_layer_first_uncompressed_and_its_manifest_last() {
     let deep = format!("/{}/{}", "d".repeat(120), "e".repeat(120));
     let mut builder = root.builder("/app");
     builder.file(root.on_machine("/odd"), &deep).symlink("f".repeat(150), "/link").directory("/tmp", Some(0o1777));
-    let image = builder.compression(Compression::ZSTD).build().unwrap();
+    let image = builder.compression(Compression::ZSTD).build().map(verified).unwrap();
     let mut bytes = Vec::new();
     let written = image.write_docker_archive_to(&mut bytes).unwrap();
+    verify::docker_archive(&bytes).unwrap();
     assert_eq!(written.size(), bytes.len() as u64);
     let members = in_order(&bytes);
     let config = format!("{}.json", written.config_digest().strip_prefix("sha256:").unwrap());
     let names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["layer.tar", &config, "manifest.json"]);
-    let plain = builder.compression(Compression::None).build().unwrap();
+    let plain = builder.compression(Compression::None).build().map(verified).unwrap();
     let mut layer = Vec::new();
     assert_eq!(written.layer_digest(), plain.write_layer_to(&mut layer).unwrap().layer_digest());
     assert!(members[0].1 == layer);
@@ -99,7 +101,7 @@ fn the_digests_of_a_docker_archive_are_those_of_the_image_uncompressed() {
     let root = large();
     let docker = root.image("/app").write_docker_archive_to(std::io::sink()).unwrap();
     let archive = |compression| {
-        let image = root.builder("/app").compression(compression).build().unwrap();
+        let image = root.builder("/app").compression(compression).build().map(verified).unwrap();
         image.write_archive_to(std::io::sink()).unwrap()
     };
     let plain = archive(Compression::None);
@@ -163,11 +165,12 @@ fn a_layout_keeps_the_images_of_other_names() {
     let out = tempfile::tempdir().unwrap();
     let layout = out.path().join("layout");
     let write = |tag: &str, created| {
-        root.builder("/app").tag(tag).created(created).build().unwrap().write_layout(&layout).unwrap()
+        root.builder("/app").tag(tag).created(created).build().map(verified).unwrap().write_layout(&layout).unwrap()
     };
     write("a:1", 0);
     write("b", 0);
     write("a:1", 5);
+    verify::layout(&layout).unwrap();
     assert_eq!(index(&layout), ["docker.io/library/b:latest", "docker.io/library/a:1"]);
     assert_eq!(names(&layout), ["blobs", "index.json", "oci-layout"]);
 }
@@ -185,7 +188,7 @@ fn a_directory_that_holds_other_things_is_no_layout() {
 #[test]
 fn a_root_directory_holds_the_tree() {
     let root = large();
-    let image = root.builder("/app").created(7).build().unwrap();
+    let image = root.builder("/app").created(7).build().map(verified).unwrap();
     let out = tempfile::tempdir().unwrap();
     let rootfs = out.path().join("rootfs");
     image.write_rootfs(&rootfs).unwrap();

@@ -4,6 +4,7 @@ use scratchpack::ErrorKind;
 
 use crate::elf::{LOADER, NEEDED, RPATH, RUNPATH, library, program, static_program};
 use crate::root::{Root, cache, tree};
+use crate::verify::verified;
 
 #[test]
 fn a_program_lies_at_its_file_name() {
@@ -21,7 +22,7 @@ fn a_static_program_is_all_there_is() {
 fn a_program_lies_where_install_says() {
     let root = Root::debian().file("/app", &static_program());
     assert_eq!(
-        tree(&root.builder("/app").install("/usr/bin/tool").build().unwrap()),
+        tree(&root.builder("/app").install("/usr/bin/tool").build().map(verified).unwrap()),
         ["/usr/", "/usr/bin/", "/usr/bin/tool"]
     );
 }
@@ -113,7 +114,7 @@ fn what_the_library_path_finds_goes_into_a_builtin_directory_under_its_needed_na
         .file("/mine/libx.so.1.2.3", &library("libx.so.1").needs("liby.so").with(RUNPATH, "$ORIGIN/../more"))
         .link("/mine/libx.so.1", "libx.so.1.2.3")
         .file("/more/liby.so", &library("liby.so"));
-    let image = root.builder("/app").library_path(root.on_machine("/mine")).build().unwrap();
+    let image = root.builder("/app").library_path(root.on_machine("/mine")).build().map(verified).unwrap();
     assert_eq!(
         tree(&image),
         [
@@ -209,7 +210,7 @@ fn several_programs_share_what_they_need() {
         .file("/a/server", &program(&["libx.so"]))
         .file("/b/migrate", &program(&["libx.so"]))
         .file("/lib/libx.so", &library("libx.so"));
-    let image = root.builder("/a/server").binary(root.on_machine("/b/migrate")).build().unwrap();
+    let image = root.builder("/a/server").binary(root.on_machine("/b/migrate")).build().map(verified).unwrap();
     assert_eq!(tree(&image), ["/lib/", "/lib64/", "/lib/libx.so", LOADER, "/migrate", "/server"]);
 }
 
@@ -283,7 +284,7 @@ fn an_install_path_through_a_link_of_the_image_is_where_the_link_leads() {
         .link("/lib64", "usr/lib64")
         .file("/b/bin/app", &program(&["libx.so"]).with(RUNPATH, "$ORIGIN/../y"))
         .file("/b/y/libx.so", &library("libx.so"));
-    let image = root.builder("/b/bin/app").install("/lib64/./app").build().unwrap();
+    let image = root.builder("/b/bin/app").install("/lib64/./app").build().map(verified).unwrap();
     let tree = tree(&image);
     assert!(tree.contains(&"/usr/y/libx.so".to_owned()), "{tree:?}");
     assert_eq!(image.closure().program().path(), std::path::Path::new("/lib64/app"));

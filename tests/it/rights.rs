@@ -7,6 +7,7 @@ use scratchpack::{Closure, Collector, ErrorKind};
 
 use crate::elf::{AUDIT, Fixture, LOADER, RPATH, RUNPATH, library, program};
 use crate::root::{Root, missing, opened, rules};
+use crate::verify::verified;
 
 fn with_mode(root: Root, mode: u32) -> Root {
     fs::set_permissions(root.on_machine("/bin/app"), fs::Permissions::from_mode(mode)).unwrap();
@@ -81,7 +82,7 @@ fn an_auditing_object_that_is_incomplete_is_left_out_and_told() {
 #[test]
 fn what_the_image_preloads_and_does_not_hold_is_told() {
     let root = Root::debian().file("/app", &program(&[]));
-    let image = root.builder("/app").env("LD_PRELOAD", "libp.so /opt/q.so").build().unwrap();
+    let image = root.builder("/app").env("LD_PRELOAD", "libp.so /opt/q.so").build().map(verified).unwrap();
     let messages: Vec<&str> = image.findings().iter().map(scratchpack::Finding::message).collect();
     assert!(messages[0].starts_with("LD_PRELOAD names libp.so for /app"), "{messages:?}");
     assert!(messages[1].starts_with("LD_PRELOAD names /opt/q.so for /app"), "{messages:?}");
@@ -127,7 +128,7 @@ fn relative_names_and_elements_mean_the_working_directory_of_the_image() {
         assert_eq!(missing(&root.closure("/app")).len(), 1);
         let error = root.builder("/app").build().unwrap_err().to_string();
         assert!(error.contains("the working directory, which is not known"), "{error}");
-        let image = root.builder("/app").workdir("/work").build().unwrap();
+        let image = root.builder("/app").workdir("/work").build().map(verified).unwrap();
         assert!(image.entries().any(|entry| entry.path().to_str() == Some("/work/lib/libx.so")));
     }
 }

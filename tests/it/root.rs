@@ -8,6 +8,7 @@ use scratchpack::{Closure, Collector, Entry, EntryKind, Image, ImageBuilder};
 use tempfile::TempDir;
 
 use crate::elf::{Fixture, LOADER, loader};
+use crate::verify::verified;
 
 /// A root that is removed with the value.
 pub struct Root {
@@ -76,7 +77,7 @@ impl Root {
     }
 
     pub fn image(&self, program: &str) -> Image {
-        self.builder(program).build().unwrap()
+        self.builder(program).build().map(verified).unwrap()
     }
 }
 

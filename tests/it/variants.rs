@@ -4,6 +4,7 @@ use scratchpack::{Closure, Collector, ErrorKind};
 
 use crate::elf::{LOADER, RUNPATH, library, newer_loader, program};
 use crate::root::{BUILTIN, Root, missing, opened, tree};
+use crate::verify::verified;
 
 const V2: &str = "/opt/l/glibc-hwcaps/x86-64-v2/libx.so";
 const V3: &str = "/opt/l/glibc-hwcaps/x86-64-v3/libx.so";
@@ -45,7 +46,7 @@ fn an_image_with_variants_is_proved_for_each_level() {
     let root = with(&["/opt/l/libx.so", V2])
         .file(V3, &library("libx.so").needs("liby.so"))
         .file("/lib/liby.so", &library("liby.so"));
-    let image = root.builder("/app").hwcaps("all").build().unwrap();
+    let image = root.builder("/app").hwcaps("all").build().map(verified).unwrap();
     let tree = tree(&image);
     assert!(
         ["/opt/l/libx.so", V2, V3, "/lib/liby.so"].iter().all(|path| tree.contains(&(*path).to_owned())),

@@ -16,6 +16,7 @@ use crate::fixtures::scratch;
 use crate::loader::{self, Dynamic, Listed, Listing};
 use crate::parallel::in_parallel;
 use crate::tools::{self, command, run};
+use crate::verify::{verified, verify_output};
 
 const FEWEST: usize = 150;
 const CACHE: &str = "etc/ld.so.cache";
@@ -136,7 +137,7 @@ impl Foreign {
 
     fn check_image(&self) {
         let program = self.path().join(PACKED);
-        let image = Image::builder().binary(program).sysroot(self.path()).build().unwrap();
+        let image = Image::builder().binary(program).sysroot(self.path()).build().map(verified).unwrap();
         assert_eq!(architecture_of(&image), self.architecture);
         let rootfs = scratch();
         image.write_rootfs(rootfs.path()).unwrap();
@@ -161,6 +162,7 @@ fn install_qemu(name: &str, root: &Path) {
 fn architecture_of(image: &Image) -> String {
     let layout = scratch();
     let written = image.write_layout(layout.path()).unwrap();
+    verify_output(layout.path());
     let config = fs::read(blob(layout.path(), written.config_digest())).unwrap();
     let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
     config["architecture"].as_str().unwrap().to_owned()

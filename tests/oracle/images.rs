@@ -11,6 +11,7 @@ use crate::engines::{docker, podman, start_dockerd};
 use crate::fixtures::{Fixtures, Program};
 use crate::tools::{self, Daemon, command, run};
 use crate::tree;
+use crate::verify::{verified, verify_output};
 
 const COMPRESSIONS: [Compression; 3] = [Compression::None, Compression::GZIP, Compression::ZSTD];
 
@@ -46,9 +47,10 @@ fn for_each_image(compressions: &[Compression], mut check: impl FnMut(&Packed<'_
     let fixtures = Fixtures::compile();
     for program in &fixtures.programs {
         for &compression in compressions {
-            let image = Image::builder().binary(&program.path).compression(compression).build().unwrap();
+            let image = Image::builder().binary(&program.path).compression(compression).build().map(verified).unwrap();
             let archive = fixtures.path().join("image.tar");
             let written = image.write_archive(&archive).unwrap();
+            verify_output(&archive);
             check(&Packed { program, compression, image, archive, written });
         }
     }
@@ -158,6 +160,7 @@ fn assert_unpacks(packed: &Packed<'_>) {
     let directory = tempfile::tempdir().unwrap();
     let [layout, bundle, rootfs] = ["layout", "bundle", "rootfs"].map(|name| directory.path().join(name));
     packed.image.write_layout(&layout).unwrap();
+    verify_output(&layout);
     packed.image.write_rootfs(&rootfs).unwrap();
     let image = format!("{}:latest", layout.display());
     run(command("umoci").args(["unpack", "--rootless", "--image", &image]).arg(&bundle));

@@ -8,6 +8,7 @@ use scratchpack::{Finding, Image};
 use crate::loader::{self, Dynamic};
 use crate::parallel::in_parallel;
 use crate::tools;
+use crate::verify::verified;
 
 #[test]
 fn every_program_of_the_machine_has_an_image_that_is_proved() {
@@ -20,6 +21,14 @@ fn every_program_of_the_machine_has_an_image_that_is_proved() {
     tools::say(&format!("{} programs packed and proved in {seconds:.1} s; {}", images.len(), counted(&images)));
     let errors: Vec<String> = errors.into_iter().filter_map(Result::err).collect();
     assert!(errors.is_empty(), "{} have none:\n{}", errors.len(), errors.join("\n"));
+}
+
+/// Compressing all of them would take longer than all other tests.
+#[test]
+fn one_program_in_thirty_is_written_and_whole() {
+    let programs: Vec<Dynamic> = loader::programs().into_iter().step_by(30).collect();
+    let results = in_parallel(&programs, |program| Some(verified(Image::from_binary(&program.path).unwrap())));
+    tools::say(&format!("{} programs packed, verified and unpacked", results.len()));
 }
 
 fn codes_of_image(program: &Dynamic) -> Result<Vec<String>, String> {

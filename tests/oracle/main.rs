@@ -1,6 +1,6 @@
 //! The crate beside the machine's own loader and image tools. Each test names what it needs, and is skipped, and says
 //! so, where that is absent; with `SCRATCHPACK_REQUIRE_TOOLS=1` it fails instead.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bench;
 mod checks;
@@ -43,6 +43,8 @@ mod start;
 mod symbols;
 mod tools;
 mod tree;
+#[path = "../verify/mod.rs"]
+mod verify;
 
 #[cfg(feature = "cli")]
 mod kernel_files;

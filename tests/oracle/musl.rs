@@ -10,6 +10,7 @@ use crate::compare::compare;
 use crate::fixtures::scratch;
 use crate::loader;
 use crate::tools::{self, command, run};
+use crate::verify::verified;
 
 const LIBRARY: &str = "int answer(void); int ask(void) { return answer(); }";
 const INNER: &str = "int answer(void) { return 42; }";
@@ -71,6 +72,6 @@ fn a_packed_program_of_musl_runs() {
     }
     let programs = Programs::compile();
     let root = programs.path("root");
-    Image::from_binary(programs.path("app")).unwrap().write_rootfs(&root).unwrap();
+    Image::from_binary(programs.path("app")).map(verified).unwrap().write_rootfs(&root).unwrap();
     assert_eq!(run(command("chroot").arg(root).arg("/app")), "42\n");
 }

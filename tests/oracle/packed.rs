@@ -10,6 +10,7 @@ use crate::bench::told_by;
 use crate::fixtures::scratch;
 use crate::start::Start;
 use crate::tools::{command, run, text_of};
+use crate::verify::verified;
 
 pub(crate) struct Packed {
     image: Image,
@@ -25,6 +26,7 @@ impl Packed {
         }
         let directory = scratch();
         let [written, root] = ["written", "root"].map(|name| directory.path().join(name));
+        let image = verified(image);
         image.write_rootfs(&written).unwrap();
         // What another thread starts meanwhile would hold a file of this process open for writing, and the kernel starts
         // no such program.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use scratchpack::{Closure, Image};
 
 use crate::fixtures::scratch;
+use crate::verify::verify_output;
 use crate::{tools, tree};
 
 /// What the child packs; without it the test of that name has nothing to do.
@@ -41,6 +42,7 @@ fn a_child_packs_what_its_environment_names() {
     image.write_archive(into.join("image.tar")).unwrap();
     image.write_layout(into.join("layout")).unwrap();
     image.write_layer(into.join("layer")).unwrap();
+    ["image.tar", "layout", "layer"].iter().for_each(|output| verify_output(&into.join(output)));
     image.write_rootfs(into.join("rootfs")).unwrap();
 }
 

@@ -5,6 +5,7 @@ use scratchpack::Closure;
 use crate::bench::{Bench, codes};
 use crate::link::{Link, needs, plain};
 use crate::tools::{self, text_of};
+use crate::verify::verified;
 
 /// Says so when it is heard.
 const AUDITOR: &str = r#"
@@ -250,7 +251,7 @@ fn an_auditing_object_from_the_library_path_is_heard_in_the_image() {
 #[test]
 fn an_image_without_the_auditing_object_starts_as_well() {
     let Some(bench) = program(plain().flags(&["--audit", "libaud.so"])) else { return };
-    let image = bench.image().build().unwrap();
+    let image = bench.image().build().map(verified).unwrap();
     assert_eq!(codes(image.findings()), ["not-loaded"]);
     let Some(packed) = bench.pack() else { return };
     let output = packed.output();

@@ -8,6 +8,7 @@ use crate::bench::{Bench, codes};
 use crate::link::{needs, plain};
 use crate::packed::Packed;
 use crate::tools::text_of;
+use crate::verify::verified;
 
 /// A program that has `l/libx.so`, and by its path a second file of that name.
 fn bench() -> Option<Bench> {
@@ -23,7 +24,7 @@ fn value_in(bench: &Bench, value: &str) -> String {
 /// The image is made with this environment, and the program has the same libraries there as without.
 fn assert_harmless(bench: &Bench, name: &str, value: &str) {
     let value = value_in(bench, value);
-    let image = bench.image().env(name, &value).build().unwrap();
+    let image = bench.image().env(name, &value).build().map(verified).unwrap();
     assert!(!codes(image.findings()).contains(&"not-loaded"), "{:?}", image.findings());
     let Some(packed) = Packed::of(image) else { return };
     packed.env(name, &value).loads_its_closure();
@@ -32,7 +33,7 @@ fn assert_harmless(bench: &Bench, name: &str, value: &str) {
 /// The image is made with this environment, and the loader says that it goes without something.
 fn assert_ignored(bench: &Bench, name: &str, value: &str, words: &str) {
     let value = value_in(bench, value);
-    let image = bench.image().env(name, &value).build().unwrap();
+    let image = bench.image().env(name, &value).build().map(verified).unwrap();
     assert!(codes(image.findings()).contains(&"not-loaded"), "{:?}", image.findings());
     let Some(packed) = Packed::of(image) else { return };
     let packed = packed.env(name, &value);
@@ -119,7 +120,7 @@ fn an_auditing_object_that_the_image_lacks_is_ignored() {
 fn musl_goes_without_what_it_cannot_preload_as_well() {
     let Some(bench) = Bench::of_musl() else { return };
     let bench = bench.program(needs(&["libx.so"]).runpath("@/l")).library("l/libx.so", plain());
-    let image = bench.image().env("LD_PRELOAD", "/no.so").build().unwrap();
+    let image = bench.image().env("LD_PRELOAD", "/no.so").build().map(verified).unwrap();
     assert_eq!(codes(image.findings()), ["build-path", "not-loaded"]);
     let Some(packed) = Packed::of(image) else { return };
     packed.env("LD_PRELOAD", "/no.so").loads_its_closure();

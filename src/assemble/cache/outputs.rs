@@ -3,12 +3,12 @@
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use blake3::Hash;
 use rustix::fs::{Mode, OFlags};
 
 use super::super::publish::{Durability, Published};
+use super::super::source::moment_after;
 use super::{Cache, hash_of};
 use crate::root::{Moment, STAMP, Stamp};
 
@@ -23,10 +23,6 @@ pub(crate) struct Standing<'c> {
 
 /// The mark of an output that was synced.
 const DURABLE: &[u8] = b"durable";
-
-/// A tick of the clock that stamps files takes 1 to 10 ms.
-const TICK: Duration = Duration::from_millis(1);
-const TICKS: usize = 15;
 
 impl Cache {
     /// An output at an absolute path, its symlinks resolved. `content` tells its bytes from all others.
@@ -67,15 +63,4 @@ impl Standing<'_> {
     fn key(&self) -> Hash {
         hash_of(&[self.target.as_os_str().as_bytes()])
     }
-}
-
-/// Waits for the clock to tick, so that whoever changes the file from now on leaves another time behind.
-fn moment_after(stamp: &Stamp) -> Moment {
-    for _ in 0..TICKS {
-        if stamp.is_settled(Moment::now()) {
-            break;
-        }
-        std::thread::sleep(TICK);
-    }
-    Moment::now()
 }

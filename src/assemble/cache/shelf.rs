@@ -3,23 +3,24 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use blake3::Hash;
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
 
-use super::super::publish::under_new_name;
+use super::drafts::Drafts;
 
 /// One kind of entries.
 #[derive(Debug)]
 pub(crate) struct Shelf {
     directory: OwnedFd,
+    drafts: Arc<Drafts>,
     /// How many bytes of disk space it may take.
     limit: u64,
     /// Whether something was stored that may be too much.
@@ -30,12 +31,7 @@ pub(crate) struct Shelf {
 pub(crate) const SUM: usize = blake3::OUT_LEN;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-const NEW: OFlags =
-    OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const OLD: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
-
-/// How the name of an entry begins that is not whole yet.
-const PREFIX: &str = "new-";
 
 /// Names of one shelf that are looked at.
 const MAX_ENTRIES: usize = 1 << 20;
@@ -56,24 +52,32 @@ pub(crate) fn open_directory(path: &Path, shelves: &[&str]) -> Result<OwnedFd, S
     let directory = expect_ours(handle.map_err(|error| format!("it cannot be opened: {error}"))?)?;
     if !has_tag(&directory) {
         expect_nothing_else(&directory, shelves)?;
-        put_tag(&directory).map_err(|error| format!("nothing can be put into it: {error}"))?;
     }
     Ok(directory)
+}
+
+/// Opens a directory in a cache, which is made if there is none.
+pub(crate) fn open_shelf(cache: impl AsFd, name: &str) -> Result<OwnedFd, String> {
+    match rustix::fs::mkdirat(&cache, name, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(format!("nothing can be put into it: {error}")),
+    }
+    let directory = rustix::fs::openat(&cache, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty());
+    expect_ours(directory.map_err(|error| format!("its {name} cannot be opened: {error}"))?)
+}
+
+/// Says what the directory is, if it does not yet.
+pub(crate) fn put_tag(directory: &OwnedFd, drafts: &Drafts) -> Result<(), String> {
+    if has_tag(directory) {
+        return Ok(());
+    }
+    drafts.put(directory, TAG, &[TAG_TEXT]).map_err(|error| format!("nothing can be put into it: {error}"))
 }
 
 fn has_tag(directory: &OwnedFd) -> bool {
     let mut text = [0; TAG_TEXT.len()];
     let tag = rustix::fs::openat(directory, TAG, OLD, Mode::empty()).map(File::from);
     tag.is_ok_and(|tag| tag.read_exact_at(&mut text, 0).is_ok() && text == TAG_TEXT)
-}
-
-fn put_tag(directory: &OwnedFd) -> io::Result<()> {
-    match rustix::fs::openat(directory, TAG, NEW, Mode::RUSR | Mode::WUSR) {
-        Ok(tag) => File::from(tag).write_all(TAG_TEXT),
-        // Another process has made it just now.
-        Err(Errno::EXIST) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// What is in there may be somebody's, and a cache removes files.
@@ -101,14 +105,9 @@ fn expect_ours(directory: OwnedFd) -> Result<OwnedFd, String> {
 }
 
 impl Shelf {
-    pub(crate) fn open(cache: impl AsFd, name: &str, limit: u64) -> Result<Shelf, String> {
-        match rustix::fs::mkdirat(&cache, name, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(format!("nothing can be put into it: {error}")),
-        }
-        let directory = rustix::fs::openat(&cache, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty());
-        let directory = directory.map_err(|error| format!("its {name} cannot be opened: {error}"))?;
-        expect_ours(directory).map(|directory| Shelf { directory, limit, is_fuller: AtomicBool::new(false) })
+    pub(crate) fn open(cache: impl AsFd, name: &str, limit: u64, drafts: &Arc<Drafts>) -> Result<Shelf, String> {
+        let directory = open_shelf(cache, name)?;
+        Ok(Shelf { directory, drafts: drafts.clone(), limit, is_fuller: AtomicBool::new(false) })
     }
 
     /// What the entry holds.
@@ -149,7 +148,8 @@ impl Shelf {
             hasher.update(part);
         }
         let sum = hasher.finalize();
-        let _ = self.try_store(key, parts, &sum);
+        let parts: Vec<&[u8]> = parts.iter().copied().chain([sum.as_bytes().as_slice()]).collect();
+        let _ = self.drafts.put(&self.directory, key.to_hex().as_str(), &parts);
         self.is_fuller.store(true, Ordering::Relaxed);
         sum
     }
@@ -157,25 +157,6 @@ impl Shelf {
     /// Removes an entry that turned out to be wrong.
     pub(crate) fn remove(&self, key: &Hash) {
         let _ = rustix::fs::unlinkat(&self.directory, key.to_hex().as_str(), AtFlags::empty());
-    }
-
-    fn try_store(&self, key: &Hash, parts: &[&[u8]], sum: &Hash) -> io::Result<()> {
-        let (mut file, name) = self.create()?;
-        let mut parts = parts.iter().copied().chain([sum.as_bytes().as_slice()]);
-        let written = parts.try_for_each(|part| file.write_all(part));
-        let renamed = written
-            .and_then(|()| Ok(rustix::fs::renameat(&self.directory, &name, &self.directory, key.to_hex().as_str())?));
-        if renamed.is_err() {
-            let _ = rustix::fs::unlinkat(&self.directory, &name, AtFlags::empty());
-        }
-        renamed
-    }
-
-    /// A file under a name that nobody has.
-    fn create(&self) -> io::Result<(File, String)> {
-        under_new_name(PREFIX, "", |name| {
-            Ok(rustix::fs::openat(&self.directory, name, NEW, Mode::RUSR | Mode::WUSR)?.into())
-        })
     }
 
     /// Removes what was not used for the longest time, where there is too much.
@@ -223,13 +204,8 @@ impl Shelf {
 /// What the smallest entry counts, so that there are not too many to look at.
 const LEAST: u64 = 16 << 10;
 
-/// Whether an entry, or what becomes one, has such a name.
 fn is_entry(name: &[u8]) -> bool {
-    let is_key = name.len() == 2 * blake3::OUT_LEN && name.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    is_key
-        || name
-            .strip_prefix(PREFIX.as_bytes())
-            .is_some_and(|rest| rest.iter().all(|&byte| byte.is_ascii_digit() || byte == b'-'))
+    name.len() == 2 * blake3::OUT_LEN && name.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 struct Entry {
@@ -262,7 +238,14 @@ mod tests {
     use std::fs::{self, FileTimes};
     use std::time::{Duration, SystemTime};
 
+    use super::super::drafts::Drafts;
     use super::{Shelf, open_directory};
+
+    fn shelf(directory: &std::path::Path, limit: u64) -> Shelf {
+        let directory = open_directory(directory, &[]).unwrap();
+        let drafts = Drafts::open(&directory).unwrap();
+        Shelf::open(&directory, "frames", limit, &drafts.into()).unwrap()
+    }
 
     fn key(number: u32) -> blake3::Hash {
         blake3::hash(&number.to_le_bytes())
@@ -271,7 +254,7 @@ mod tests {
     #[test]
     fn what_was_not_used_for_the_longest_time_goes_first_when_there_is_too_much() {
         let directory = tempfile::tempdir().unwrap();
-        let shelf = Shelf::open(open_directory(directory.path(), &[]).unwrap(), "frames", 16 * super::LEAST).unwrap();
+        let shelf = shelf(directory.path(), 16 * super::LEAST);
         fs::write(directory.path().join("frames/somebody's"), [0; 1 << 20]).unwrap();
         for number in 0..20 {
             shelf.store(&key(number), &[&[number as u8; 4000]]);
@@ -292,7 +275,7 @@ mod tests {
     #[test]
     fn an_entry_is_what_was_stored_under_its_key_or_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let shelf = Shelf::open(open_directory(directory.path(), &[]).unwrap(), "frames", 1 << 20).unwrap();
+        let shelf = shelf(directory.path(), 1 << 20);
         shelf.store(&key(1), &[b"first", b" entry"]);
         assert_eq!(shelf.read(&key(1)).unwrap(), b"first entry");
         let mut buffer = [0; 11 + super::SUM];
