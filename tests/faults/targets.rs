@@ -73,11 +73,7 @@ const CASES: [Case; 13] = [
         expected: [REFUSED; 3],
     },
     Case { name: "a socket", make: |at| drop(UnixListener::bind(at).unwrap()), expected: [REFUSED; 3] },
-    Case {
-        name: "an empty directory",
-        make: |at| fs::create_dir(at).unwrap(),
-        expected: [REFUSED, HERE, HERE],
-    },
+    Case { name: "an empty directory", make: |at| fs::create_dir(at).unwrap(), expected: [REFUSED, HERE, HERE] },
     Case {
         name: "a full directory",
         make: |at| {
@@ -140,7 +136,8 @@ fn whatever_stands_at_the_output_is_replaced_whole_or_stays_whole() {
                 (Ok(()), Ok(name)) => {
                     let is_old_there = kind == Kind::Layout || scene.is_new(&place.path().join(name));
                     assert!(is_old_there, "{what}");
-                    let names = |listed: &[(PathBuf, String)]| listed.iter().filter(|(_, what)| what.contains("true")).count();
+                    let names =
+                        |listed: &[(PathBuf, String)]| listed.iter().filter(|(_, what)| what.contains("true")).count();
                     assert_eq!(names(&before), names(&listed(place.path())), "{what}: links stay");
                 }
                 (Err(error), Err(kind)) => {
