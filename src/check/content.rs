@@ -105,7 +105,7 @@ impl Contents {
             None => self.analyzed(input, size, input.stamp)?,
         };
         self.known.insert(id, parsed.clone());
-        let capabilities = if mode & 0o111 != 0 { input.capabilities() } else { None };
+        let capabilities = if mode & 0o111 != 0 { input.capabilities()? } else { None };
         Ok(FileNode { capabilities, ..FileNode::new(mode, parsed) })
     }
 

@@ -85,6 +85,17 @@ const NEEDS: [&str; 13] = [
     "all",
 ];
 
+/// Gives a program the capabilities to bind to low ports (`struct vfs_cap_data` in linux/capability.h).
+fn with_capabilities(root: Root) -> Root {
+    let value = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    for path in ["/bin/app", "/my/file"] {
+        let file = fs::File::open(root.on_machine(path)).unwrap();
+        let set = rustix::fs::fsetxattr(file, "security.capability", &value, rustix::fs::XattrFlags::empty());
+        tools::is_available("a file system for capabilities, and the right to give some", set.is_ok());
+    }
+    root
+}
+
 /// With a cache of libraries, with what one is made of, and with the list of directories of another C library.
 fn subjects() -> [Subject; 3] {
     let built = everything().bytes("/etc/ld.so.cache", &cache("libcached.so", "/opt/cached/libcached.so"));
@@ -104,7 +115,7 @@ fn subjects() -> [Subject; 3] {
     [
         Subject { what: "a cache", root: built, options: &NEEDS },
         Subject { what: "no cache", root: unbuilt, options: &NEEDS },
-        Subject { what: "musl", root: musl, options: &[] },
+        Subject { what: "musl", root: with_capabilities(musl), options: &["--file-capabilities"] },
     ]
 }
 
