@@ -211,10 +211,6 @@ impl Error {
 }
 
 fn io_words(error: &io::Error) -> String {
-    let errno = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
-    if let Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) = errno {
-        return format!("{error}; let fewer be open at a time, or more (ulimit -n)");
-    }
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
             format!("{error}; run as a user who may, or change the mode of the file and of its directories")

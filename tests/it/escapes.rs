@@ -15,7 +15,7 @@ use scratchpack::{Compression, Error, ErrorKind, Image, ImageBuilder, Need};
 
 use crate::elf::{Fixture, LOADER, RUNPATH, library, loader, program};
 use crate::root::{BUILTIN, Root, cache};
-use crate::verify;
+use crate::verify::{self, verified};
 
 /// What stands in files outside of the root, and never in an image.
 const CANARY: &[u8] = b"a canary that sings outside of the root";
@@ -290,7 +290,7 @@ fn what_is_put_below_a_link_of_the_image_is_written_in_the_image_alone() {
         let mut builder = root.builder("/app");
         builder.symlink(&way, "/etc").file(root.on_machine("/my/file"), "/etc/file").directory("/etc/d", None);
         let out = tempfile::tempdir().unwrap();
-        builder.build().unwrap().write_rootfs(out.path().join("r")).unwrap();
+        builder.build().map(verified).unwrap().write_rootfs(out.path().join("r")).unwrap();
         assert_eq!(fs::read_dir(trap.path()).unwrap().count(), 0);
         let below = trap.path().strip_prefix("/").unwrap();
         assert_eq!(fs::read(out.path().join("r").join(below).join("file")).unwrap(), INSIDE);

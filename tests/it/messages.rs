@@ -10,6 +10,7 @@ use scratchpack::{Closure, Collector, Compression, Elf, Error, Finding, Image, I
 
 use crate::elf::{Fixture, NEEDED, RUNPATH, SONAME, library, loader, program};
 use crate::root::{BUILTIN, Root};
+use crate::verify::verified;
 
 /// Every control character but NUL, all marks of direction, the ends of lines and paragraphs, and bytes of no character.
 fn nasty() -> Vec<u8> {
@@ -135,7 +136,7 @@ fn findings_explanations_and_reasons_are_fit_for_a_terminal() {
     let mut builder = Image::builder();
     builder.collector(collector(&root)).binary(&at).install("/app").entrypoint([nasty_text()]).exclude(nasty_text());
     builder.file(root.path().join("my").join(OsStr::from_bytes(&nasty())), path("/etc", &nasty()));
-    let image = builder.symlink(OsStr::from_bytes(&nasty()), path("/l", &nasty())).build().unwrap();
+    let image = builder.symlink(OsStr::from_bytes(&nasty()), path("/l", &nasty())).build().map(verified).unwrap();
     let codes: Vec<&str> = image.findings().iter().map(Finding::code).collect();
     for code in ["build-path", "system-preload", "dlopen", "unused-exclude"] {
         assert!(codes.contains(&code), "{code}: {codes:?}");
@@ -197,7 +198,7 @@ fn errors_are_fit_for_a_terminal_in_both_of_their_forms() {
     errors.push(Elf::read(&mine).unwrap_err());
     errors.push(check(&mine).unwrap_err());
     errors.push(check(nasty_path("/none")).unwrap_err());
-    let image = Image::builder().collector(collector(&root)).binary(&at).install("/app").build().unwrap();
+    let image = Image::builder().collector(collector(&root)).binary(&at).install("/app").build().map(verified).unwrap();
     errors.push(image.write_archive(nasty_path("/none").join("x")).map(drop).unwrap_err());
     errors.push(image.write_layout(&mine).map(drop).unwrap_err());
     fs::write(root.path().join("opt").join(OsStr::from_bytes(&name)), b"changed").unwrap();
@@ -219,7 +220,7 @@ fn problems_of_a_check_are_fit_for_a_terminal() {
     let mut builder = Image::builder();
     builder.collector(collector(&root)).binary(&at).install(path("/bin", &nasty())).entrypoint(["x"]);
     let out = tempfile::tempdir().unwrap();
-    builder.build().unwrap().write_rootfs(out.path().join("r")).unwrap();
+    builder.build().map(verified).unwrap().write_rootfs(out.path().join("r")).unwrap();
     assert!(check(out.path().join("r")).unwrap().is_fine());
     fs::remove_file(out.path().join("r/opt").join(OsStr::from_bytes(&nasty()))).unwrap();
     let check = check(out.path().join("r")).unwrap();

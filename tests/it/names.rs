@@ -99,7 +99,7 @@ fn dots_and_slashes_that_mean_nothing_are_taken_out() {
     let own = root.on_machine("/x");
     let mut builder = root.builder("/app");
     builder.file(&own, "//a/.//b").file(&own, "/c/./").file(&own, "/d/.").directory("/e//./f/", None);
-    let image = builder.symlink("t//./u/", "/.//l").install("//bin/./app").build().unwrap();
+    let image = builder.symlink("t//./u/", "/.//l").install("//bin/./app").build().map(verified).unwrap();
     let tree = crate::root::tree(&image);
     for line in ["/a/b", "/c/x = /a/b", "/d/x = /a/b", "/e/f/", "/l -> t//./u/", "/bin/app"] {
         assert!(tree.contains(&line.to_owned()), "{line}: {tree:?}");
@@ -171,7 +171,7 @@ fn every_name_is_exact_in_the_layer() {
     builder.symlink(&target, "/long").directory(&long, None);
     expected.push((b"long".to_vec(), Some(target.into_bytes()), 0));
     expected.push(([&long.as_bytes()[1..], b"/"].concat(), None, 0));
-    let image = builder.build().unwrap();
+    let image = builder.build().map(verified).unwrap();
     let members = members(&image);
     for expected in expected {
         assert!(members.contains(&expected), "{expected:?}");
@@ -203,7 +203,7 @@ fn programs_libraries_and_directories_may_have_any_name() {
         }
         let mut builder = Image::builder();
         builder.sysroot(root.path()).binary(root.on_machine("/bin").join(file));
-        let image = verified(builder.entrypoint(["x"]).compression(Compression::None).build().unwrap());
+        let image = builder.entrypoint(["x"]).compression(Compression::None).build().map(verified).unwrap();
         let members = members(&image);
         let expected = [[b"run/", name.as_slice(), b"/", real.as_bytes()].concat(), name.clone()];
         for path in expected {
