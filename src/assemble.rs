@@ -207,7 +207,7 @@ impl Image {
             Content::File(source) => Some(source.stamp.id),
             _ => None,
         });
-        match FileId::of(file) {
+        match FileId::of(file).map_err(|cause| cause.on(WRITE, file))? {
             Some(id) if sources.into_iter().any(|source| source == id) => {
                 let why = "it is one of the files that go into the image; give another name".to_owned();
                 Err(Cause::OutputRefused(why).on(WRITE, file))

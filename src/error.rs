@@ -200,6 +200,14 @@ impl Error {
     pub(crate) fn into_cause(self) -> Cause {
         self.0.cause
     }
+
+    /// The cause, of what is a part of something else.
+    pub(crate) fn into_part(self) -> Cause {
+        match self.0.path {
+            Some(path) => self.0.cause.within(printable(&path)),
+            None => self.0.cause,
+        }
+    }
 }
 
 fn io_words(error: &io::Error) -> String {

@@ -94,9 +94,13 @@ pub(crate) struct FileId {
 }
 
 impl FileId {
-    /// Of what stands at a path of this machine, symlinks followed.
-    pub(crate) fn of(path: &Path) -> Option<FileId> {
-        rustix::fs::stat(path).ok().map(|status| Stamp::of(&status).id)
+    /// Of what stands at a path of this machine, symlinks followed; `None` where nothing does, or nobody may ask.
+    pub(crate) fn of(path: &Path) -> Result<Option<FileId>, Cause> {
+        match rustix::fs::stat(path) {
+            Ok(status) => Ok(Some(Stamp::of(&status).id)),
+            Err(errno) if faults::is_of_machine(errno) => Err(errno.into()),
+            Err(_) => Ok(None),
+        }
     }
 }
 
@@ -537,15 +541,19 @@ impl Input {
     }
 
     /// What the capabilities that the file has of its own mean.
-    pub(crate) fn capabilities(&self) -> Option<Capabilities> {
-        self.capability_value().map(|value| Capabilities::of(&value))
+    pub(crate) fn capabilities(&self) -> Result<Option<Capabilities>, Cause> {
+        Ok(self.capability_value()?.map(|value| Capabilities::of(&value)))
     }
 
     /// The capabilities that the file has of its own, as they are stored: 12 to 24 bytes (capabilities(7)).
-    pub(crate) fn capability_value(&self) -> Option<Vec<u8>> {
+    pub(crate) fn capability_value(&self) -> Result<Option<Vec<u8>>, Cause> {
         let mut value = [0; 64];
-        let size = self.noting(rustix::fs::fgetxattr(&self.file, CAPABILITY, &mut value).map_err(Into::into)).ok()?;
-        value.get(..size).filter(|value| !value.is_empty()).map(<[u8]>::to_vec)
+        match rustix::fs::fgetxattr(&self.file, CAPABILITY, &mut value) {
+            Ok(size) => Ok(value.get(..size).filter(|value| !value.is_empty()).map(<[u8]>::to_vec)),
+            Err(errno) if faults::is_of_machine(errno) => Err(errno.into()),
+            // It has none, or its file system.
+            Err(_) => Ok(None),
+        }
     }
 
     /// Whether the open file is still in the state in which it was opened.

@@ -571,7 +571,7 @@ fn dropped_bits(entry: &Entry) -> Option<Finding> {
 }
 
 fn capabilities(source: &Source) -> Result<Option<Vec<u8>>> {
-    Ok(SourceReader::open(source)?.capability_value())
+    SourceReader::open(source)?.capability_value()
 }
 
 fn expect_small(tree: &Tree) -> Result<(), Cause> {

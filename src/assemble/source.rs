@@ -45,8 +45,8 @@ impl<'s> SourceReader<'s> {
     }
 
     /// The capabilities that the file has of its own, as they are stored. A change of them is a change of the file.
-    pub(crate) fn capability_value(&self) -> Option<Vec<u8>> {
-        self.input.capability_value()
+    pub(crate) fn capability_value(&self) -> Result<Option<Vec<u8>>> {
+        self.input.capability_value().map_err(|cause| cause.on("read", self.source.on_machine()))
     }
 
     /// Says whether all that was read is of one state of the file.

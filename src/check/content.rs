@@ -89,7 +89,7 @@ impl Contents {
     pub(super) fn open(&mut self, name: &OsStr, input: &Input) -> Result<FileNode<'static>, Cause> {
         let Stamp { mode, size, id, .. } = input.stamp;
         let mut start = [0; START];
-        let filled = input.file.read_at(&mut start, 0)?;
+        let filled = input.read_at(&mut start, 0)?;
         let start = &start[..filled];
         if is_list(name, start) {
             self.expect_list(size)?;
@@ -102,10 +102,10 @@ impl Contents {
         }
         let parsed = match self.known.get(&id) {
             Some(known) => known.clone(),
-            None => self.analyzed(&input.file, size, input.stamp)?,
+            None => self.analyzed(input, size, input.stamp)?,
         };
         self.known.insert(id, parsed.clone());
-        let capabilities = if mode & 0o111 != 0 { input.capabilities() } else { None };
+        let capabilities = if mode & 0o111 != 0 { input.capabilities()? } else { None };
         Ok(FileNode { capabilities, ..FileNode::new(mode, parsed) })
     }
 

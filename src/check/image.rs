@@ -1,6 +1,7 @@
 //! Checks what a path holds: images in an archive or a layout, or a root directory.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::archive::Archive;
 use super::blob::Blob;
@@ -42,16 +43,16 @@ pub(super) const FORMS: &str = "what can be checked is a docker archive (docker 
 /// [`NotFound`](crate::ErrorKind::NotFound) and [`Io`](crate::ErrorKind::Io).
 pub fn check(path: impl AsRef<Path>) -> Result<Check> {
     let path = path.as_ref();
-    check_path(path).map_err(|cause| cause.on("check", path))
+    let machine = Root::host()?;
+    check_path(path, &machine).map_err(|cause| cause.on("check", path))
 }
 
-fn check_path(path: &Path) -> Result<Check, Cause> {
-    let machine = Root::host().map_err(Error::into_cause)?;
+fn check_path(path: &Path, machine: &Root) -> Result<Check, Cause> {
     let absolute = std::path::absolute(path)?;
-    let walker = Walker::new(&machine);
+    let walker = Walker::new(machine);
     match walker.open(&absolute) {
         Ok((_, input)) => check_store(&Store::Archive(Archive::index(&Blob::whole(input))?)),
-        Err(Fault::Directory) => check_directory(Root::at(path).map_err(Error::into_cause)?),
+        Err(Fault::Directory) => check_directory(Arc::new(Root::at(path).map_err(Error::into_cause)?)),
         Err(Fault::Special) => {
             Err(Cause::NotAnImage("it is no regular file, and an archive is read by position; save it first".into()))
         }
@@ -59,10 +60,15 @@ fn check_path(path: &Path) -> Result<Check, Cause> {
     }
 }
 
-fn check_directory(root: Root) -> Result<Check, Cause> {
-    match is_layout(&root) {
-        true => check_store(&Store::Layout(root)),
+fn check_directory(root: Arc<Root>) -> Result<Check, Cause> {
+    let check = match is_layout(&root) {
+        true => check_store(&Store::Layout(root.clone())),
         false => check_root(&root),
+    };
+    // What could not be read says nothing of what is there.
+    match root.take_faults().into_iter().next() {
+        Some(fault) => Err(fault.into_part()),
+        None => check,
     }
 }
 

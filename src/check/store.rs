@@ -1,6 +1,7 @@
 //! Where the documents and layers of images lie: in an archive, or in the directory of an OCI layout.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::archive::Archive;
 use super::blob::Blob;
@@ -12,7 +13,7 @@ use crate::text::printable;
 pub(super) enum Store {
     Archive(Archive),
     /// Symlinks in it stay inside.
-    Layout(Root),
+    Layout(Arc<Root>),
 }
 
 impl Store {

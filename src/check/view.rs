@@ -173,14 +173,14 @@ fn read(source: &Source, is_list: bool) -> Result<(Parsed, Option<Vec<u8>>), Cau
         return Ok((Parsed::nothing(source.stamp, why), None));
     }
     let input = source.open_unchanged()?;
-    let parsed = Parsed::read(&input.file, input.stamp.size, input.stamp);
+    let parsed = Parsed::read(&input, input.stamp.size, input.stamp);
     if let Err(Cause::Io(error)) = parsed.elf {
         return Err(Cause::Io(error));
     }
     let size = usize::try_from(input.stamp.size).ok().filter(|&size| is_list && size <= MAX_LIST);
     let list = size.map(|size| {
         let mut bytes = vec![0; size];
-        let filled = input.file.read_at(&mut bytes, 0)?;
+        let filled = input.read_at(&mut bytes, 0)?;
         bytes.truncate(filled);
         Ok::<_, Cause>(bytes)
     });

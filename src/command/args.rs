@@ -239,8 +239,8 @@ pub(crate) struct Inspect {
     /// The program, by its path on this machine.
     #[arg(value_name = "BINARY")]
     pub(crate) binary: PathBuf,
-    /// A tree of who needs what; a list of the files, which says nothing of needs unless --with or --auto asks for them; or
-    /// all that is known.
+    /// A tree of who needs what; a list of the files, one a line (what is odd in a name as \xNN), which says nothing of needs
+    /// unless --with or --auto asks for them; or all that is known.
     #[arg(long, value_name = "FORMAT", default_value = "tree")]
     pub(crate) format: InspectFormat,
     #[command(flatten)]

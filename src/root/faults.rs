@@ -50,6 +50,7 @@ pub(super) fn is_of_machine(errno: Errno) -> bool {
             | Errno::NODEV
             | Errno::NODATA
             | Errno::OPNOTSUPP
+            | Errno::NOSYS
             // More names than are believed.
             | Errno::OVERFLOW
     )

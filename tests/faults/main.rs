@@ -21,4 +21,6 @@ mod targets;
 mod together;
 #[path = "../oracle/tools.rs"]
 mod tools;
+#[path = "../verify/mod.rs"]
+mod verify;
 mod whole;

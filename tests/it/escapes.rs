@@ -15,7 +15,7 @@ use scratchpack::{Compression, Error, ErrorKind, Image, ImageBuilder, Need};
 
 use crate::elf::{Fixture, LOADER, RUNPATH, library, loader, program};
 use crate::root::{BUILTIN, Root, cache};
-use crate::verify::verified;
+use crate::verify::{self, verified};
 
 /// What stands in files outside of the root, and never in an image.
 const CANARY: &[u8] = b"a canary that sings outside of the root";
@@ -184,6 +184,7 @@ fn places() -> Vec<Place> {
 fn layer(builder: &mut ImageBuilder) -> Result<Vec<u8>, Error> {
     let mut layer = Vec::new();
     builder.compression(Compression::None).build()?.write_layer_to(&mut layer)?;
+    verify::layer(&layer).unwrap();
     Ok(layer)
 }
 
@@ -322,7 +323,7 @@ fn put_odd(what: &str, path: &Path) -> bool {
         "1 TiB" => fs::File::create(path).and_then(|file| file.set_len(1 << 40)).is_ok(),
         // That of /dev/zero.
         "device" => mknodat(CWD, path, FileType::CharacterDevice, Mode::RUSR, rustix::fs::makedev(1, 5)).is_ok(),
-        _ => fs::write(path, b"").and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0))).is_ok(),
+        _ => fs::write(path, b"").and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o000))).is_ok(),
     }
 }
 
@@ -413,7 +414,7 @@ fn forty_links_are_crossed_by_every_kind_of_path_and_no_more() {
 /// Exchanges a directory and a link to the outside until told to stop.
 fn swap(root: &Path, stop: &AtomicBool, swaps: &AtomicUsize) {
     while !stop.load(Ordering::Relaxed) {
-        for (one, other) in [("opt/x", "opt/y"), ("usr/share/zoneinfo/Etc", "usr/share/zoneinfo/x"), ("my", "mine")] {
+        for (one, other) in [("opt/x", "opt/y"), ("usr/share/zoneinfo/Etc", "usr/share/zoneinfo/x")] {
             renameat_with(CWD, root.join(one), CWD, root.join(other), RenameFlags::EXCHANGE).unwrap();
         }
         swaps.fetch_add(1, Ordering::Relaxed);
@@ -425,16 +426,14 @@ fn nothing_from_outside_is_packed_while_directories_and_links_are_exchanged() {
     const ROUNDS: usize = 300;
     let trap = tempfile::tempdir().unwrap();
     write(trap.path(), &outside(CANARY));
-    write(trap.path(), &[("UTC", CANARY.to_vec()), ("file", CANARY.to_vec())]);
+    write(trap.path(), &[("UTC", CANARY.to_vec())]);
     let trap = trap.path().to_str().unwrap();
     let root = with_runpath()
         .bytes("/opt/x/libx.so", &marked(library("libx.so"), INSIDE))
         .link("/opt/y", trap)
         .bytes("/usr/share/zoneinfo/Etc/UTC", INSIDE)
         .link("/usr/share/zoneinfo/x", &format!("{}{trap}", "../".repeat(40)))
-        .bytes("/usr/share/zoneinfo/Zulu", b"TZif")
-        .bytes("/my/app", &program(&[]).bytes())
-        .link("/mine", trap);
+        .bytes("/usr/share/zoneinfo/Zulu", b"TZif");
     let (stop, swaps) = (AtomicBool::new(false), AtomicUsize::new(0));
     let packed = std::thread::scope(|scope| {
         let _stop = OnDrop(&stop);

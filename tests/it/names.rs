@@ -2,15 +2,17 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
 use scratchpack::{Compression, Error, ErrorKind, Image, ImageBuilder};
 
 use crate::elf::{NEEDED, RUNPATH, library, program, static_program};
 use crate::root::Root;
-use crate::verify::verified;
+use crate::verify::{self, verified};
 
 fn refused(builder: &ImageBuilder) -> Error {
     builder.build().map(drop).unwrap_err()
@@ -137,6 +139,7 @@ fn names() -> Vec<Vec<u8>> {
 fn members(image: &Image) -> Vec<(Vec<u8>, Option<Vec<u8>>, u64)> {
     let mut layer = Vec::new();
     image.write_layer_to(&mut layer).unwrap();
+    verify::layer(&layer).unwrap();
     let mut archive = tar::Archive::new(layer.as_slice());
     let member = |entry: tar::Entry<'_, &[u8]>| {
         let link = entry.link_name_bytes().map(|link| link.into_owned());
@@ -213,5 +216,39 @@ fn programs_libraries_and_directories_may_have_any_name() {
         image.write_archive(out.path().join("a")).unwrap();
         let check = scratchpack::check(out.path().join("a")).unwrap();
         assert!(check.is_fine() && check.programs() == 1, "{}: {:?}", name.escape_ascii(), check.problems());
+    }
+}
+
+/// Makes the directories of a path, however long it is, and a file at its end.
+fn write_deep(root: &Path, path: &str, bytes: &[u8]) {
+    let open = |at: &std::os::fd::OwnedFd, name: &OsStr| {
+        rustix::fs::openat(at, name, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap()
+    };
+    let path = Path::new(path.strip_prefix('/').unwrap());
+    let mut at = open(&fs::File::open(root).unwrap().into(), OsStr::new("."));
+    for name in path.parent().unwrap() {
+        rustix::fs::mkdirat(&at, name, Mode::RWXU).unwrap();
+        at = open(&at, name);
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE;
+    let file = rustix::fs::openat(&at, path.file_name().unwrap(), flags, Mode::RWXU).unwrap();
+    fs::File::from(file).write_all(bytes).unwrap();
+}
+
+#[test]
+fn a_library_may_lie_at_the_longest_path_that_linux_opens_and_at_no_longer_one() {
+    for (size, is_found) in [(4_095, true), (4_096, false)] {
+        let deep = format!("/{}", format!("{}/", "d".repeat(250)).repeat(16));
+        let path = format!("{deep}{}", "l".repeat(size - deep.len()));
+        let root = Root::debian().file("/app", &program(&[&path]));
+        write_deep(root.path(), &path, &library("x").bytes());
+        let mut builder = root.builder("/app");
+        match builder.compression(Compression::None).build() {
+            Ok(image) => {
+                assert!(is_found);
+                assert!(members(&image).iter().any(|(known, ..)| *known == path.as_bytes()[1..]));
+            }
+            Err(error) => assert!(!is_found && error.kind() == ErrorKind::Unresolved, "{error}"),
+        }
     }
 }

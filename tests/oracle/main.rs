@@ -47,6 +47,8 @@ mod tree;
 mod verify;
 
 #[cfg(feature = "cli")]
+mod kernel_files;
+#[cfg(feature = "cli")]
 mod loading;
 #[cfg(feature = "cli")]
 mod needs;

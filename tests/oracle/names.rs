@@ -11,6 +11,7 @@ use scratchpack::{Compression, EntryKind, Image, check};
 use crate::fixtures::{compile, scratch};
 use crate::tools::{self, command, run};
 use crate::tree::{self, Node};
+use crate::verify::verified;
 
 const PROGRAM: &str = "int main(void) { return 0; }";
 
@@ -100,7 +101,7 @@ fn image(scratch: &Path) -> Image {
     for name in names() {
         builder.symlink("t", below("/links", &name));
     }
-    builder.build().unwrap()
+    verified(builder.build().unwrap())
 }
 
 /// What must be there once it is unpacked.

@@ -6,9 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use tempfile::TempDir;
-
-use crate::elf::{RUNPATH, library, loader, program};
+use crate::elf::{Fixture, RUNPATH, library, loader, program};
 use crate::fixtures::scratch;
 use crate::parallel::in_parallel;
 use crate::root::{BUILTIN, Root, cache};
@@ -64,27 +62,74 @@ fn everything() -> Root {
         .bytes("/my/file", b"mine")
 }
 
-/// With a cache of libraries, and with what one is made of.
-fn roots() -> [(&'static str, Root); 2] {
+/// A root, and what is packed from it.
+struct Subject {
+    what: &'static str,
+    root: Root,
+    options: &'static [&'static str],
+}
+
+const NEEDS: [&str; 13] = [
+    "--with",
+    "ca-certificates",
+    "--with",
+    "time-zones",
+    "--with",
+    "gconv:SJIS",
+    "--with",
+    "terminfo",
+    "--with",
+    "services",
+    "--auto",
+    "--hwcaps",
+    "all",
+];
+
+/// Gives a program the capabilities to bind to low ports (`struct vfs_cap_data` in linux/capability.h).
+fn with_capabilities(root: Root) -> Root {
+    let value = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    for path in ["/bin/app", "/my/file"] {
+        let file = fs::File::open(root.on_machine(path)).unwrap();
+        let set = rustix::fs::fsetxattr(file, "security.capability", &value, rustix::fs::XattrFlags::empty());
+        tools::is_available("a file system for capabilities, and the right to give some", set.is_ok());
+    }
+    root
+}
+
+/// With a cache of libraries, with what one is made of, and with the list of directories of another C library.
+fn subjects() -> [Subject; 3] {
     let built = everything().bytes("/etc/ld.so.cache", &cache("libcached.so", "/opt/cached/libcached.so"));
     let unbuilt = everything()
         .bytes("/etc/ld.so.conf", b"include /etc/ld.so.conf.d/*.conf\n")
         .bytes("/etc/ld.so.conf.d/a.conf", b"/opt/cached\n");
-    [("a cache", built), ("no cache", unbuilt)]
+    let (loader, data) = ("/lib/ld-musl-x86_64.so.1", b"\0%.*s/etc/ld-musl-x86_64.path\0".to_vec());
+    let app = Fixture { interpreter: Some([loader.as_bytes(), b"\0"].concat()), ..program(&["liba.so", "libb.so"]) };
+    let musl = Root::empty()
+        .file("/bin/app", &app)
+        .file(loader, &Fixture { data, ..library("libc.musl-x86_64.so.1") })
+        .bytes("/etc/ld-musl-x86_64.path", b"/opt/a:/lib\n")
+        .file("/opt/a/liba.so", &library("liba.so"))
+        .file("/lib/liba.so", &library("liba.so"))
+        .file("/lib/libb.so", &library("libb.so"))
+        .bytes("/my/file", b"mine");
+    [
+        Subject { what: "a cache", root: built, options: &NEEDS },
+        Subject { what: "no cache", root: unbuilt, options: &NEEDS },
+        Subject { what: "musl", root: with_capabilities(musl), options: &["--file-capabilities"] },
+    ]
 }
 
-const NEEDS: [&str; 6] = ["ca-certificates", "time-zones", "gconv:SJIS", "terminfo", "services", "tmp"];
-
-/// The arguments of a build; what it writes goes into `out`.
-fn build(root: &Root, out: &Path) -> Vec<String> {
-    let mut arguments: Vec<String> =
-        ["build", "--compression", "none", "--jobs", "1", "--hwcaps", "all", "--sysroot"].map(str::to_owned).into();
-    arguments.push(root.path().display().to_string());
-    arguments.extend(NEEDS.iter().flat_map(|need| ["--with".to_owned(), (*need).to_owned()]));
-    arguments.extend(["--file".to_owned(), format!("{}:/etc/mine", root.on_machine("/my/file").display())]);
-    arguments.extend(["-o".to_owned(), out.join("image.tar").display().to_string()]);
-    arguments.push(root.on_machine("/bin/app").display().to_string());
-    arguments
+impl Subject {
+    /// The arguments of a build; what it writes goes into `out`.
+    fn build(&self, out: &Path) -> Vec<String> {
+        let own = |path: &str| self.root.on_machine(path).display().to_string();
+        let image = out.join("image.tar").display().to_string();
+        let mut arguments = vec!["build".to_owned(), own("/bin/app"), "-o".to_owned(), image];
+        arguments.extend(["--compression", "none", "--jobs", "1", "--sysroot"].map(str::to_owned));
+        arguments.extend([own("/"), "--file".to_owned(), format!("{}:/etc/mine", own("/my/file"))]);
+        arguments.extend(self.options.iter().map(ToString::to_string));
+        arguments
+    }
 }
 
 fn strace(options: &[&str], arguments: &[String]) -> Command {
@@ -93,12 +138,12 @@ fn strace(options: &[&str], arguments: &[String]) -> Command {
     command
 }
 
-/// How often each call is made.
-fn calls(arguments: &[String]) -> BTreeMap<String, usize> {
+/// How often each call is made by a command that ends with this status.
+fn calls(arguments: &[String], status: i32) -> BTreeMap<String, usize> {
     let directory = scratch();
     let log = directory.path().join("log");
     let output = strace(&["-o", log.to_str().unwrap()], arguments).output().unwrap();
-    assert!(output.status.success(), "{}", tools::text_of(&output));
+    assert_eq!(output.status.code(), Some(status), "{}", tools::text_of(&output));
     let mut calls = BTreeMap::new();
     for line in fs::read_to_string(log).unwrap().lines() {
         let call = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
@@ -109,28 +154,45 @@ fn calls(arguments: &[String]) -> BTreeMap<String, usize> {
     calls
 }
 
-/// One run in which one call fails.
-struct Run<'r> {
-    root: &'r Root,
+/// A call that fails: the how-manieth of its kind, and how.
+#[derive(Debug)]
+struct Fault {
     call: &'static str,
     error: &'static str,
     when: usize,
 }
 
-impl Run<'_> {
-    fn output(&self) -> (TempDir, Output) {
-        let out = scratch();
-        let log = out.path().join("log");
+impl Fault {
+    /// All that there can be in a command that ends with this status.
+    fn all(arguments: &[String], status: i32) -> Vec<Fault> {
+        // What the loader of the command itself reads comes first.
+        let (before, all) = (calls(&["--version".to_owned()], 0), calls(arguments, status));
+        let of_call = |(call, error): (&'static str, &'static str)| {
+            let first = before.get(call).copied().unwrap_or_default() + 1;
+            let last = all.get(call).copied().unwrap_or_default();
+            let step = (last.saturating_sub(first) + 1).div_ceil(MOST).max(1);
+            (first..=last).step_by(step).map(move |when| Fault { call, error, when })
+        };
+        FAULTS.into_iter().flat_map(of_call).collect()
+    }
+
+    /// What a command does then, and the call as strace tells it.
+    fn in_command(&self, arguments: &[String]) -> (Output, String) {
+        let directory = scratch();
+        let log = directory.path().join("log");
         let inject = format!("inject={}:error={}:when={}", self.call, self.error, self.when);
         let trace = format!("trace={}", self.call);
         let options = ["-o", log.to_str().unwrap(), "-e", &trace, "-e", &inject];
-        let output = strace(&options, &build(self.root, out.path())).output().unwrap();
-        (out, output)
+        let output = strace(&options, arguments).output().unwrap();
+        let log = fs::read_to_string(log).unwrap_or_default();
+        let injected = log.lines().find(|line| line.ends_with("(INJECTED)")).unwrap_or_default().to_owned();
+        (output, injected)
     }
 
-    /// What is wrong with its outcome.
-    fn problem(&self, whole: &[u8]) -> Option<String> {
-        let (out, output) = self.output();
+    /// What is wrong with the outcome of a build.
+    fn problem(&self, subject: &Subject, whole: &[u8]) -> Option<String> {
+        let out = scratch();
+        let (output, injected) = self.in_command(&subject.build(out.path()));
         let said = tools::text_of(&output);
         let image = fs::read(out.path().join("image.tar")).ok();
         let problem = match (output.status.code(), image) {
@@ -141,9 +203,7 @@ impl Run<'_> {
             (Some(1 | 2), _) => "no message, or half an image",
             _ => "a crash",
         };
-        let log = fs::read_to_string(out.path().join("log")).unwrap_or_default();
-        let injected = log.lines().find(|line| line.ends_with("(INJECTED)")).unwrap_or_default().to_owned();
-        Some(format!("{problem}: {} {} at {}: {injected}\n{said}", self.call, self.error, self.when))
+        Some(format!("{problem}: {self:?}: {injected}\n{said}"))
     }
 }
 
@@ -152,38 +212,69 @@ fn what_cannot_be_read_is_never_taken_for_what_is_not_there() {
     if !tools::are_here(&["strace"]) {
         return;
     }
-    // What the loader of the command itself reads.
-    let before = calls(&["--version".to_owned()]);
     let mut count = 0;
-    for (what, root) in roots() {
+    for subject in subjects() {
         let out = scratch();
-        let all = calls(&build(&root, out.path()));
+        let faults = Fault::all(&subject.build(out.path()), 0);
         let whole = fs::read(out.path().join("image.tar")).unwrap();
-        let mut runs = Vec::new();
-        for (call, error) in FAULTS {
-            let first = before.get(call).copied().unwrap_or_default() + 1;
-            let last = all.get(call).copied().unwrap_or_default();
-            let step = (last.saturating_sub(first) + 1).div_ceil(MOST).max(1);
-            runs.extend((first..=last).step_by(step).map(|when| Run { root: &root, call, error, when }));
-        }
-        count += runs.len();
-        let problems = in_parallel(&runs, |run| run.problem(&whole));
-        assert!(problems.is_empty(), "{what}: {} of {}:\n{}", problems.len(), runs.len(), problems.join("\n"));
+        let problems = in_parallel(&faults, |fault| fault.problem(&subject, &whole));
+        let (what, bad, all) = (subject.what, problems.len(), faults.len());
+        assert!(problems.is_empty(), "{what}: {bad} of {all}:\n{}", problems.join("\n"));
+        count += all;
     }
     tools::say(&format!("{count} faults while reading"));
 }
 
+#[test]
+fn a_check_finds_nothing_fine_that_it_could_not_read() {
+    if !tools::are_here(&["strace"]) {
+        return;
+    }
+    let root = Root::debian()
+        .file("/app", &program(&["libx.so"]))
+        .file("/lib/libx.so", &library("libx.so").needs("libgone.so"));
+    let image = root.builder("/app").exclude("libgone.so").build().unwrap();
+    let out = scratch();
+    let [archive, layout, rootfs] = ["archive", "layout", "rootfs"].map(|name| out.path().join(name));
+    image.write_archive(&archive).unwrap();
+    image.write_layout(&layout).unwrap();
+    image.write_rootfs(&rootfs).unwrap();
+    let mut count = 0;
+    for path in [archive, layout, rootfs] {
+        let arguments = ["check".to_owned(), path.display().to_string()];
+        let faults = Fault::all(&arguments, 1);
+        let problems = in_parallel(&faults, |fault| {
+            let (output, injected) = fault.in_command(&arguments);
+            let said = tools::text_of(&output);
+            let is_told =
+                said.contains("libgone.so") || said.contains("cannot be checked") || said.contains("error: cannot");
+            let is_right = output.status.code() == Some(1) && is_told;
+            (!is_right).then(|| format!("{fault:?}: {injected}\n{said}"))
+        });
+        assert!(
+            problems.is_empty(),
+            "{}: {} of {}:\n{}",
+            path.display(),
+            problems.len(),
+            faults.len(),
+            problems.join("\n")
+        );
+        count += faults.len();
+    }
+    tools::say(&format!("{count} faults while checking"));
+}
+
 /// Which of all files that are opened the one at `path` in the root is.
-fn opened_as(root: &Root, path: &str) -> usize {
+fn opened_as(subject: &Subject, path: &str) -> usize {
     let out = scratch();
     let log = out.path().join("log");
-    let output = strace(&["-y", "-e", "trace=openat", "-o", log.to_str().unwrap()], &build(root, out.path())).output();
-    assert!(output.unwrap().status.success());
-    let path = root.on_machine(path);
+    let options = ["-y", "-e", "trace=openat", "-o", log.to_str().unwrap()];
+    assert!(strace(&options, &subject.build(out.path())).output().unwrap().status.success());
+    let path = subject.root.on_machine(path);
     let opened = format!("<{}>, {:?}, O_RDONLY", path.parent().unwrap().display(), path.file_name().unwrap());
     let log = fs::read_to_string(log).unwrap();
-    let calls = log.lines().filter(|line| line.contains("openat("));
-    calls.map(|call| call.contains(&opened)).position(|is_it| is_it).unwrap() + 1
+    let mut calls = log.lines().filter(|line| line.contains("openat("));
+    calls.position(|call| call.contains(&opened)).unwrap() + 1
 }
 
 #[test]
@@ -191,10 +282,11 @@ fn what_may_not_be_read_is_an_error_unless_the_loader_looks_elsewhere() {
     if !tools::are_here(&["strace"]) {
         return;
     }
-    let [(_, root), _] = roots();
+    let [subject, ..] = subjects();
     let refused = |path: &str| {
-        let run = Run { root: &root, call: "openat", error: "EACCES", when: opened_as(&root, path) };
-        let (_, output) = run.output();
+        let fault = Fault { call: "openat", error: "EACCES", when: opened_as(&subject, path) };
+        let out = scratch();
+        let (output, _) = fault.in_command(&subject.build(out.path()));
         (output.status.code(), tools::text_of(&output))
     };
     for path in [
