@@ -21,7 +21,7 @@ const ENTRY: usize = 24;
 /// Bytes of a name or a path that are believed: Linux opens no longer path.
 const MAX_STRING: usize = PATH_MAX;
 /// Entries of one name, for all machines and CPUs. No name that has more is in any cache that ldconfig makes.
-const MAX_EQUAL: usize = 256;
+const MAX_EQUAL: usize = 64;
 
 /// A cache file: of the current format, alone or behind a part of the old format, or of the old format.
 #[derive(Debug)]

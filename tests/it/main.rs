@@ -7,6 +7,7 @@ mod architectures;
 mod caching;
 mod checking;
 mod crafted;
+mod differential;
 mod documents;
 mod elf;
 mod errors;
@@ -18,6 +19,7 @@ mod hostile;
 mod layers;
 mod limits;
 mod musl;
+mod mutated;
 mod needs;
 mod outputs;
 mod placing;
@@ -25,10 +27,12 @@ mod proving;
 mod rights;
 mod root;
 mod searching;
+mod seeds;
 mod stranger;
 mod unbuilt_cache;
 mod variants;
 mod versions;
+mod worst;
 
 #[cfg(feature = "cli")]
 mod command;
