@@ -315,6 +315,21 @@ mod tests {
     }
 
     #[test]
+    fn a_name_with_more_entries_than_any_cache_has_is_not_in_it() {
+        let machine = Machine { code: 62, class: Class::Elf64, byte_order: ByteOrder::Little, flags: 0 };
+        let found = |count: usize| {
+            let paths: Vec<String> = (0..count).map(|number| format!("/{number}")).collect();
+            let listed: Vec<_> = paths.iter().map(|path| plain("libx.so", path)).collect();
+            let cache = LdCache::parse(write(&listed, machine), ByteOrder::Little).unwrap();
+            path_of(&cache, "libx.so", machine, &[]).is_some()
+        };
+        assert!(found(super::MAX_EQUAL) && !found(super::MAX_EQUAL + 1));
+        let long = "0".repeat(super::MAX_STRING);
+        let cache = LdCache::parse(write(&[plain(&long, "/x")], machine), ByteOrder::Little).unwrap();
+        assert_eq!(path_of(&cache, &long, machine, &[]), None);
+    }
+
+    #[test]
     fn damaged_caches_are_no_caches() {
         let machine = Machine { code: 62, class: Class::Elf64, byte_order: ByteOrder::Little, flags: 0 };
         let good = write(&[plain("libx.so", "/x")], machine);
