@@ -8,6 +8,8 @@ mod explain;
 mod extra;
 mod files;
 mod findings;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod glibc;
 mod glob;
 mod hidden;

@@ -104,6 +104,9 @@ pub use analyze::{
 };
 pub use assemble::{Compression, Image, ImageBuilder, Progress, Stage, Written};
 pub use check::{Check, Problem, check};
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use collect::fuzzing;
 pub use collect::{Closure, Collector, Explanation, Libc, Link, Object, Request};
 pub use error::{Error, ErrorKind, Result};
 pub use finding::{Finding, Level};

@@ -11,7 +11,7 @@ pub const MAX_LAYER: u64 = 256 << 30;
 pub const MAX_OBJECTS: usize = 4_096;
 
 /// Paths that the loader of one program tries. One with 500 libraries and 50 directories to search takes a million.
-pub const MAX_LOOKUPS: u64 = 4 << 20;
+pub const MAX_LOOKUPS: u64 = 2 << 20;
 
 /// Symlinks that one path may cross, as in Linux (path_resolution(7)).
 pub const MAX_LINKS: usize = 40;

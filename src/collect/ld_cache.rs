@@ -21,7 +21,7 @@ const ENTRY: usize = 24;
 /// Bytes of a name or a path that are believed: Linux opens no longer path.
 const MAX_STRING: usize = PATH_MAX;
 /// Entries of one name, for all machines and CPUs. No name that has more is in any cache that ldconfig makes.
-const MAX_EQUAL: usize = 256;
+const MAX_EQUAL: usize = 64;
 
 /// A cache file: of the current format, alone or behind a part of the old format, or of the old format.
 #[derive(Debug)]
@@ -312,6 +312,21 @@ mod tests {
         assert_eq!(compare(b"libx.so.01", b"libx.so.1"), Ordering::Equal);
         assert_eq!(compare(b"libx.so", b"libx.so.1"), Ordering::Less);
         assert_eq!(compare(b"lib1", b"liba"), Ordering::Greater);
+    }
+
+    #[test]
+    fn a_name_with_more_entries_than_any_cache_has_is_not_in_it() {
+        let machine = Machine { code: 62, class: Class::Elf64, byte_order: ByteOrder::Little, flags: 0 };
+        let found = |count: usize| {
+            let paths: Vec<String> = (0..count).map(|number| format!("/{number}")).collect();
+            let listed: Vec<_> = paths.iter().map(|path| plain("libx.so", path)).collect();
+            let cache = LdCache::parse(write(&listed, machine), ByteOrder::Little).unwrap();
+            path_of(&cache, "libx.so", machine, &[]).is_some()
+        };
+        assert!(found(super::MAX_EQUAL) && !found(super::MAX_EQUAL + 1));
+        let long = "0".repeat(super::MAX_STRING);
+        let cache = LdCache::parse(write(&[plain(&long, "/x")], machine), ByteOrder::Little).unwrap();
+        assert_eq!(path_of(&cache, &long, machine, &[]), None);
     }
 
     #[test]

@@ -301,6 +301,13 @@ mod tests {
     }
 
     #[test]
+    fn of_lists_without_number_the_first_are_looked_at() {
+        let many = b"/lib/\0x\0".repeat(super::MAX_DIRECTORIES + 1);
+        assert_eq!(super::runs_of_directories(&many).len(), super::MAX_DIRECTORIES);
+        assert_eq!(super::runs_of_directories(&b"/lib/\0".repeat(1_000))[0].len(), super::MAX_DIRECTORIES);
+    }
+
+    #[test]
     fn bytes_that_run_into_a_string_are_no_part_of_it() {
         assert_eq!(cache_path(&[b"\x01\x02/etc/ld.so.cache\0".to_vec()]), Path::new("/etc/ld.so.cache"));
     }

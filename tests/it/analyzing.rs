@@ -2,10 +2,12 @@
 
 use scratchpack::{ByteOrder, Class, DependencyKind, Elf, ElfKind, ErrorKind, Priority};
 
+use crate::crafted::{Crafted, INTERP, LOAD, ROOM};
 use crate::elf::{
     AARCH64, ARM, AUXILIARY, EXEC, FILTER, FLAGS_1, Fixture, LOADER, NEEDED, RPATH, RUNPATH, S390, SONAME, X86_64,
     arm_attributes, library, program, static_program, with_arm_attributes,
 };
+use crate::root::{Root, tree};
 
 fn parse(fixture: &Fixture) -> Elf {
     Elf::parse(&fixture.bytes()).unwrap()
@@ -103,10 +105,21 @@ fn names_that_are_not_utf_8_are_kept() {
 
 #[test]
 fn section_headers_are_never_looked_at() {
-    let mut bytes = program(&["libc.so.6"]).bytes();
-    bytes[0x28..0x30].copy_from_slice(&u64::MAX.to_le_bytes());
-    bytes[0x3a..0x40].copy_from_slice(&[0xff; 6]);
-    assert_eq!(Elf::parse(&bytes).unwrap().needed().count(), 1);
+    for fixture in [program(&["libc.so.6"]), static_program(), library("l")] {
+        let good = fixture.bytes();
+        let image = |bytes: &[u8]| {
+            let root = Root::debian().bytes("/app", bytes).file("/lib/libc.so.6", &library("libc.so.6"));
+            root.builder("/app").auto().build().map(|image| tree(&image)).map_err(|error| error.kind())
+        };
+        // Beyond the end, in the headers, and as large as can be.
+        for (offset, [size, count, names]) in [(u64::MAX, [0xffff; 3]), (1, [64, 0xffff, 0]), (0, [64, 9, 0xfff0])] {
+            let mut bytes = good.clone();
+            bytes[0x28..0x30].copy_from_slice(&offset.to_le_bytes());
+            bytes[0x3a..0x40].copy_from_slice(&[size, count, names].map(u16::to_le_bytes).concat());
+            assert_eq!(Elf::parse(&bytes).unwrap(), Elf::parse(&good).unwrap());
+            assert_eq!(image(&bytes), image(&good));
+        }
+    }
 }
 
 #[test]
@@ -214,20 +227,100 @@ fn contradictions_are_errors_and_never_a_shorter_list() {
         ("string table larger than its segment", good.clone().number(10, 1 << 40).bytes()),
         ("string table without end", good.clone().number(10, 5).number(NEEDED, 1).bytes()),
         ("segment around the address space", with(64 + 16, &[0xff; 8])),
+        ("segment behind the end of any file", with(64 + 8, &[0xff; 8])),
+        ("interpreter that is empty", with(interior(&bytes, LOADER), &[0])),
+        ("string table of unknown size", without_size_of_strings()),
+        ("string table in what is zero at the start", with(64 + 32, &[0x80, 0, 0])),
+        ("string at the end of the address space", good.clone().number(NEEDED, u64::MAX).bytes()),
+        ("strings at the end of the address space", good.clone().number(5, u64::MAX).bytes()),
+        ("string table as large as the address space", good.clone().number(10, u64::MAX).bytes()),
+        ("versions at the end of the address space", good.clone().number(0x6fff_fffe, u64::MAX).bytes()),
+        ("versions in no segment", good.clone().number(0x6fff_fffc, 1 << 40).bytes()),
     ] {
         let error = Elf::parse(&bytes).map(|elf| format!("{elf:?}")).expect_err(what);
         assert!(matches!(error.kind(), ErrorKind::Malformed), "{what}: {error}");
     }
 }
 
+/// A library with a string table of a size that nothing tells.
+fn without_size_of_strings() -> Vec<u8> {
+    Crafted::library(0x2_0000).dynamic(ROOM, &[(5, ROOM as u64), (NEEDED, 1)]).bytes()
+}
+
+/// Where a text begins.
+fn interior(bytes: &[u8], text: &str) -> usize {
+    bytes.windows(text.len()).position(|window| window == text.as_bytes()).unwrap()
+}
+
 #[test]
-fn overlapping_segments_are_an_error() {
-    let mut fixture = static_program();
-    fixture.has_dynamic = true;
-    let mut bytes = fixture.bytes();
-    let second = 64 + 56;
-    bytes[second] = 1;
-    assert_eq!(refusal(&bytes).0, ErrorKind::Malformed);
+fn overlapping_segments_are_an_error_and_an_empty_one_overlaps_nothing() {
+    let with = |at: u64, size: usize| Crafted::library(0x2_0000).segment(LOAD, 0, at, size).bytes();
+    for (at, size) in [(0, 1), (0x1_0000, 0x1_0000), (0x1_ffff, 1), (0x1_ffff, 0x1_0000)] {
+        let (kind, message) = refusal(&with(at, size));
+        assert!(kind == ErrorKind::Malformed && message.contains("overlap"), "{at:x}: {message}");
+    }
+    for (at, size) in [(0x2_0000, 1), (0x100, 0), (0, 0)] {
+        assert!(Elf::parse(&with(at, size)).is_ok(), "{at:x} {size}");
+    }
+}
+
+#[test]
+fn a_segment_of_32_bits_ends_within_its_address_space() {
+    let file = |size: u32| {
+        let mut bytes = library("l").machine(3, false, true).bytes();
+        // p_vaddr and p_memsz
+        bytes[52 + 8..52 + 12].copy_from_slice(&0xffff_f000_u32.to_le_bytes());
+        bytes[52 + 20..52 + 24].copy_from_slice(&size.to_le_bytes());
+        // Without the dynamic section, which is not there any more.
+        bytes[52 + 32] = 0;
+        Elf::parse(&bytes)
+    };
+    assert!(file(0x1000).is_ok());
+    assert_eq!(file(0x1001).unwrap_err().kind(), ErrorKind::Malformed);
+}
+
+#[test]
+fn the_first_interpreter_and_the_last_dynamic_section_count() {
+    let names = b"\0first\0last\0";
+    let file = Crafted::program(0x2_0000).put(ROOM, names).put(ROOM + 0x100, b"/ld\0");
+    let file = file.segment(INTERP, ROOM + 0x100, ROOM as u64 + 0x100, 4);
+    let strings = [(5, ROOM as u64), (10, names.len() as u64)];
+    let file = file.dynamic(ROOM + 0x200, &[&strings[..], &[(NEEDED, 1)]].concat());
+    let elf = Elf::parse(&file.dynamic(ROOM + 0x300, &[&strings[..], &[(NEEDED, 7)]].concat()).bytes()).unwrap();
+    assert_eq!(elf.interpreter().unwrap(), LOADER);
+    assert_eq!(elf.needed().collect::<Vec<_>>(), ["last"]);
+}
+
+#[test]
+fn strings_in_the_last_bytes_of_an_address_space_and_a_file_are_no_panic() {
+    // What is mapped at the end of the address space, and says that it comes from the end of the largest file.
+    for (offset, at) in
+        [(u64::MAX - 0xfff, u64::MAX - 0xfff), (1 << 63, u64::MAX - 0xfff), (u64::MAX - 0xfff, 0x2_0000)]
+    {
+        let mut bytes = Crafted::library(0x2_0000)
+            .segment(LOAD, 0, at, 0xfff)
+            .dynamic(ROOM, &[(5, at), (10, 0xfff), (NEEDED, 0xffe), (0x6fff_fffe, at), (6, at), (4, at)])
+            .bytes();
+        bytes[64 + 56 + 8..64 + 56 + 16].copy_from_slice(&offset.to_le_bytes());
+        assert_eq!(refusal(&bytes).0, ErrorKind::Malformed);
+    }
+}
+
+#[test]
+fn a_program_with_more_in_the_file_than_in_memory_is_refused_and_a_library_is_not() {
+    // As Linux refuses to start the one (`load_elf_binary`), and glibc maps the other.
+    let root = Root::debian().file("/app", &program(&["libx.so"])).file("/lib/libx.so", &library("libx.so"));
+    let cut = |path: &str| {
+        let path = root.on_machine(path);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[64 + 40..64 + 48].copy_from_slice(&8u64.to_le_bytes());
+        std::fs::write(path, bytes).unwrap();
+    };
+    cut("/lib/libx.so");
+    assert!(root.closure("/app").missing().is_empty());
+    cut("/app");
+    let error = root.builder("/app").build().unwrap_err();
+    assert!(error.kind() == ErrorKind::Malformed && error.to_string().contains("Linux refuses"), "{error}");
 }
 
 #[test]

@@ -271,3 +271,31 @@ fn one_who_gives_no_sysroot_has_the_same_limits() {
     fs::write(&path, repeated(MAX_NEEDED + 1, NEEDED, "l").bytes()).unwrap();
     expect(&Image::from_binary(&path).unwrap_err(), ErrorKind::Malformed, MAX_NEEDED);
 }
+
+#[test]
+fn patterns_of_a_configuration_that_take_too_long_are_given_up_and_told() {
+    let directory = |count: usize| {
+        (0..count).fold(Root::debian().file("/app", &program(&[])), |root, number| {
+            root.bytes(&format!("/etc/d/{number:0>250}"), b"/lib")
+        })
+    };
+    let told = |count, pattern: &str| {
+        let root = directory(count).bytes("/etc/ld.so.conf", format!("include d/{pattern}\n").as_bytes());
+        let closure = root.closure("/app");
+        closure.findings().iter().any(|finding| finding.to_string().contains("too many names for a pattern"))
+    };
+    assert!(!told(20, "*0"));
+    assert!(told(300, &"*[0]".repeat(60)));
+}
+
+#[test]
+fn a_search_path_that_its_tokens_make_longer_than_any_path_is_passed_over() {
+    let long = format!("{}:/opt/lib", "$ORIGIN/".repeat(4_000));
+    let musl = Fixture { data: b"/etc/ld-musl-x86_64.path\0".to_vec(), ..library("libc.musl-x86_64.so.1") };
+    for root in [Root::debian(), Root::empty().file(crate::elf::LOADER, &musl)] {
+        let app = program(&["libx.so"]).with(RUNPATH, &long);
+        let root = root.file("/a/rather/long/directory/app", &app).file("/opt/lib/libx.so", &library("libx.so"));
+        let closure = root.closure("/a/rather/long/directory/app");
+        assert_eq!(crate::root::opened(&closure), ["/opt/lib/libx.so"]);
+    }
+}

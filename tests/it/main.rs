@@ -8,6 +8,7 @@ mod caching;
 mod checking;
 mod crafted;
 mod damaged;
+mod differential;
 mod documents;
 mod elf;
 mod errors;
@@ -21,6 +22,7 @@ mod layers;
 mod limits;
 mod messages;
 mod musl;
+mod mutated;
 mod names;
 mod needs;
 mod outputs;
@@ -29,6 +31,7 @@ mod proving;
 mod rights;
 mod root;
 mod searching;
+mod seeds;
 mod stranger;
 mod unbuilt_cache;
 mod variants;
@@ -36,6 +39,7 @@ mod verified;
 #[path = "../verify/mod.rs"]
 mod verify;
 mod versions;
+mod worst;
 
 #[cfg(feature = "cli")]
 mod command;
