@@ -42,8 +42,8 @@ const FAULTS: [Fault; 21] = [
     fault("mkdir,mkdirat", "error=ENOSPC"),
     fault("link,linkat", "error=EIO"),
     fault("symlink,symlinkat", "error=EIO"),
-    fault("openat", "error=EMFILE"),
-    fault("openat", "error=EIO"),
+    fault("open,openat", "error=EMFILE"),
+    fault("open,openat", "error=EIO"),
     fault("fchmod,fchmodat,chmod,utimensat", "error=EPERM"),
     borne("fadvise64", "error=EIO"),
     borne("flock", "error=EINTR"),
@@ -63,7 +63,7 @@ fn calls(scene: &Scene, calls: &str, more: &[&str]) -> Vec<(String, usize)> {
     let (out, log) = (place.path().join("out"), place.path().join("log"));
     scene.restore(&out);
     // What is its own begins where it looks at its arguments' files.
-    let trace = format!("trace=openat,statx,newfstatat,{calls}");
+    let trace = format!("trace=open,openat,statx,newfstatat,{calls}");
     let output = traced(scene, &out, &["-o", log.to_str().unwrap(), "-e", &trace], more);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let log = fs::read_to_string(log).unwrap();
