@@ -88,7 +88,9 @@ fn whichever_call_fails_the_output_is_old_or_new_and_nothing_is_left_over() {
         let more = ["--jobs", "1", "--quiet"];
         let all: Vec<(Fault, String, usize)> = FAULTS
             .iter()
-            .flat_map(|fault| calls(&scene, fault.calls, &more).into_iter().map(|(call, number)| (*fault, call, number)))
+            .flat_map(|fault| {
+                calls(&scene, fault.calls, &more).into_iter().map(|(call, number)| (*fault, call, number))
+            })
             .collect();
         assert!(all.len() > 60, "{kind:?}: {}", all.len());
         let outcomes = in_parallel(&all, |(fault, call, number)| {
@@ -158,7 +160,10 @@ fn where_no_thread_can_be_started_fewer_do_the_work() {
                 if compression == "none" || kind == Kind::Rootfs {
                     assert!(kind == Kind::Layout || scene.is_new(&out), "{what}");
                 } else if kind == Kind::Archive {
-                    assert_eq!(crate::whole::whole(&out)["app"].len(), fs::read(scene.root.on_machine("/new/app")).unwrap().len());
+                    assert_eq!(
+                        crate::whole::whole(&out)["app"].len(),
+                        fs::read(scene.root.on_machine("/new/app")).unwrap().len()
+                    );
                 }
                 remove(&out);
             }
@@ -172,7 +177,8 @@ fn a_cache_whose_calls_fail_changes_nothing() {
         return;
     }
     let scene = Scene::sized(Kind::Layer, 20_000);
-    let faults = [("renameat", "EIO"), ("flock", "ENOLCK"), ("mkdirat", "ENOSPC"), ("ftruncate", "EIO"), ("unlinkat", "EIO")];
+    let faults =
+        [("renameat", "EIO"), ("flock", "ENOLCK"), ("mkdirat", "ENOSPC"), ("ftruncate", "EIO"), ("unlinkat", "EIO")];
     for (call, error) in faults {
         for number in 1..=6 {
             let place = TempDir::new().unwrap();

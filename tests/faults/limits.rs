@@ -113,14 +113,24 @@ fn with_too_little_memory_the_output_is_old_or_new_and_the_next_removes_what_is_
             } else {
                 // The system's loader, a typed error, or Rust, which ends a process that gets no memory.
                 let is_known = [Some(127), Some(1), None].contains(&output.status.code());
-                assert!(is_known && [None, Some(6), Some(9), Some(11)].contains(&output.status.signal()), "{what}: {}", output.status);
+                assert!(
+                    is_known && [None, Some(6), Some(9), Some(11)].contains(&output.status.signal()),
+                    "{what}: {}",
+                    output.status
+                );
                 failed += 1;
                 assert!(scene.is_old(&out), "{what}");
                 assert!(leftovers(place.path()).len() <= 1, "{what}");
             }
         }
         assert!(done > 0 && failed > 0, "{kind:?}: {done} done, {failed} failed");
-        assert!(scene.command(&out, &[]).stdout(Stdio::null()).status().is_ok_and(|status| status.success() || kind == Kind::Rootfs));
+        assert!(
+            scene
+                .command(&out, &[])
+                .stdout(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success() || kind == Kind::Rootfs)
+        );
         assert_eq!(leftovers(place.path()), [""; 0]);
     }
 }

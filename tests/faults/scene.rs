@@ -152,7 +152,12 @@ impl Scene {
     #[track_caller]
     pub fn expect_whole(&self, path: &Path, what: &str) -> bool {
         let is_new = self.is_new(path);
-        assert!(is_new || self.is_old(path), "{what}: {} at {} is neither old nor new", self.kind.name(), path.display());
+        assert!(
+            is_new || self.is_old(path),
+            "{what}: {} at {} is neither old nor new",
+            self.kind.name(),
+            path.display()
+        );
         is_new
     }
 }

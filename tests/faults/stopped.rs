@@ -112,7 +112,9 @@ fn a_writer_that_failed_is_never_written_to_again() {
                     let mut broken = Broken { takes, how, taken: Vec::new(), has_failed: false };
                     let result = catch_unwind(AssertUnwindSafe(|| stream(&image, &mut broken)));
                     match (how, result) {
-                        (How::Panics, Err(panic)) => assert_eq!(*panic.downcast::<&str>().unwrap(), "a writer that panics"),
+                        (How::Panics, Err(panic)) => {
+                            assert_eq!(*panic.downcast::<&str>().unwrap(), "a writer that panics")
+                        }
                         (_, Ok(Err(error))) => assert_eq!(error.kind(), ErrorKind::Io, "{error}"),
                         (_, other) => panic!("{how:?} at {takes}: {:?}", other.is_ok()),
                     }

@@ -73,11 +73,7 @@ const CASES: [Case; 13] = [
         expected: [REFUSED; 3],
     },
     Case { name: "a socket", make: |at| drop(UnixListener::bind(at).unwrap()), expected: [REFUSED; 3] },
-    Case {
-        name: "an empty directory",
-        make: |at| fs::create_dir(at).unwrap(),
-        expected: [REFUSED, HERE, HERE],
-    },
+    Case { name: "an empty directory", make: |at| fs::create_dir(at).unwrap(), expected: [REFUSED, HERE, HERE] },
     Case {
         name: "a full directory",
         make: |at| {
@@ -144,7 +140,10 @@ fn whatever_stands_at_the_output_is_replaced_whole_or_stays_whole() {
                     assert!(is_old_there, "{what}");
                     let links = before.iter().filter(|(path, _)| path.is_symlink()).count();
                     let after = listed(place.path());
-                    assert_eq!(before.iter().filter(|there| there.1 == IS_LINK && after.contains(there)).count(), links);
+                    assert_eq!(
+                        before.iter().filter(|there| there.1 == IS_LINK && after.contains(there)).count(),
+                        links
+                    );
                 }
                 (Err(error), Err(kind)) => {
                     expect_words(&error, kind, place.path(), &what);

@@ -12,7 +12,8 @@ const PROCESSES: usize = 16;
 
 /// Starts all at once; how many succeeded, and what the others said.
 fn together(scene: &Scene, more: &[&str], out: impl Fn(usize) -> std::path::PathBuf) -> (usize, Vec<String>) {
-    let start = |number| scene.command(&out(number), more).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let start =
+        |number| scene.command(&out(number), more).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let children: Vec<Child> = (0..PROCESSES).map(start).collect();
     let outputs: Vec<_> = children.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
     let (done, failed): (Vec<_>, Vec<_>) = outputs.into_iter().partition(|output| output.status.success());
