@@ -44,7 +44,8 @@ pub use progress::{Progress, Stage};
 ///
 /// It is cheap to make, and can be looked at before a byte is written. Each `write_*` reads the files once (to a pipe, where
 /// what comes first must be known first, twice; with a cache, only what changed), in the state in which they were analyzed,
-/// with bounded memory; a file that changed in between is an error.
+/// with bounded memory; a file that changed in between is an error. What the system does not date cannot be seen: writes
+/// through a memory map to pages that were written before, and what one long call still writes when the file is read.
 #[derive(Debug)]
 pub struct Image {
     closures: Vec<Closure>,

@@ -57,10 +57,10 @@ impl<'a> LayerPlan<'a> {
 const BUFFER: usize = PIECE + PIECE / 64 + SUM;
 
 /// One piece on its way from the reader through a compressor to the writer. Its buffer is used again and again.
-struct Load {
+struct Load<'m> {
     number: usize,
     /// The piece's bytes, then those that it is packed into, and behind them what was there before.
-    buffer: Vec<u8>,
+    buffer: &'m mut [u8],
     size: usize,
     /// The digest of its bytes, where it is wanted.
     content: Option<Hash>,
@@ -71,10 +71,15 @@ struct Load {
     is_recorded: bool,
 }
 
-impl Load {
-    fn new() -> Self {
-        // Memory that is never touched is never there.
-        let buffer = vec![0; BUFFER];
+/// Memory for some buffers, all in one: an allocation of more than 32 MiB goes back to the system when it is freed, while
+/// of smaller ones glibc keeps some and some not (mallopt(3), `M_MMAP_THRESHOLD`). What is never touched is never there.
+fn memory(buffers: usize) -> Vec<u8> {
+    const GOES_BACK: usize = (32 << 20) + 1;
+    vec![0; (buffers * BUFFER).max(GOES_BACK)]
+}
+
+impl<'m> Load<'m> {
+    fn new(buffer: &'m mut [u8]) -> Self {
         Load { number: 0, buffer, size: 0, content: None, packed: None, is_read: false, is_recorded: false }
     }
 
@@ -93,9 +98,9 @@ impl Load {
 type Work<'w> = Box<dyn FnOnce() + Send + 'w>;
 
 /// Tells whoever waits for packed pieces that one will not come, where its thread panics.
-struct Alarm(Sender<Result<Load>>);
+struct Alarm<'m>(Sender<Result<Load<'m>>>);
 
-impl Drop for Alarm {
+impl Drop for Alarm<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let _ = self.0.send(Err(stopped()));
@@ -156,8 +161,10 @@ impl<'a> LayerWriter<'a> {
     }
 
     fn write_alone(&self, blob: &mut Blob<'_>) -> Result<Readings> {
-        let mut packer = self.packer()?;
-        self.read_all(Load::new(), |mut load| {
+        let mut memory = memory(2);
+        let (first, second) = memory.split_at_mut(BUFFER);
+        let mut packer = self.packer(&mut second[..BUFFER])?;
+        self.read_all(Load::new(first), |mut load| {
             packer.as_mut().map_or(Ok(()), |packer| packer.pack(&mut load))?;
             blob.write(&load)?;
             Ok(load)
@@ -166,6 +173,9 @@ impl<'a> LayerWriter<'a> {
 
     /// One thread reads and hashes, others compress, and this one hashes and writes, so that `out` need not be [`Send`].
     fn write_together(&self, threads: usize, blob: &mut Blob<'_>) -> Result<Readings> {
+        let packers = if self.is_packed() { compressors(threads) } else { 0 };
+        let mut memory = memory(2 * packers + 2);
+        let mut buffers = memory.chunks_exact_mut(BUFFER);
         let (spare_sender, spare) = channel();
         let (raw_sender, raw) = channel();
         let (packed_sender, packed) = channel();
@@ -173,9 +183,10 @@ impl<'a> LayerWriter<'a> {
         std::thread::scope(|scope| {
             let spawn = |work| std::thread::Builder::new().spawn_scoped(scope, work);
             let mut started = 0;
-            for _ in 0..if self.is_packed() { compressors(threads) } else { 0 } {
+            let raw = &raw;
+            for spare in buffers.by_ref().take(packers) {
                 let packed = Alarm(packed_sender.clone());
-                let work: Work<'_> = Box::new(|| self.pack_all(&raw, packed));
+                let work: Work<'_> = Box::new(move || self.pack_all(raw, packed, spare));
                 // As many as the system gives.
                 started += usize::from(spawn(work).is_ok());
             }
@@ -183,8 +194,8 @@ impl<'a> LayerWriter<'a> {
                 return self.write_alone(blob);
             }
             // As many as can be compressed, one being read, and one being written: no queue grows beyond that.
-            for _ in 0..started + 2 {
-                let _ = spare_sender.send(Load::new());
+            for buffer in buffers.take(started + 2) {
+                let _ = spare_sender.send(Load::new(buffer));
             }
             let (readings_sender, readings) = channel();
             let work: Work<'_> = Box::new(move || {
@@ -207,7 +218,11 @@ impl<'a> LayerWriter<'a> {
     }
 
     /// Reads what must be read, and hands on each piece in its turn.
-    fn read_all(&self, mut load: Load, mut exchange: impl FnMut(Load) -> Result<Load>) -> Result<Readings> {
+    fn read_all<'m>(
+        &self,
+        mut load: Load<'m>,
+        mut exchange: impl FnMut(Load<'m>) -> Result<Load<'m>>,
+    ) -> Result<Readings> {
         let mut reading = Reading::new(self);
         for number in 0..self.pieces.len() {
             reading.read(number, &mut load)?;
@@ -217,8 +232,8 @@ impl<'a> LayerWriter<'a> {
         Ok(Readings { hasher: reading.hasher, learnt: reading.learnt })
     }
 
-    fn pack_all(&self, raw: &Mutex<Receiver<Load>>, packed: Alarm) {
-        let mut packer = match self.packer() {
+    fn pack_all<'m>(&self, raw: &Mutex<Receiver<Load<'m>>>, packed: Alarm<'m>, spare: &'m mut [u8]) {
+        let mut packer = match self.packer(spare) {
             Ok(packer) => packer,
             Err(error) => return drop(packed.0.send(Err(error))),
         };
@@ -233,9 +248,9 @@ impl<'a> LayerWriter<'a> {
     }
 
     /// A packer of its own for each thread; `None` where nothing is to be done.
-    fn packer(&self) -> Result<Option<Packer<'_, 'a>>> {
+    fn packer<'m>(&self, spare: &'m mut [u8]) -> Result<Option<Packer<'_, 'a, 'm>>> {
         let compressor = self.compression.compressor().map_err(unpackable)?;
-        Ok(compressor.map(|compressor| Packer { layer: self, compressor, spare: vec![0; BUFFER] }))
+        Ok(compressor.map(|compressor| Packer { layer: self, compressor, spare }))
     }
 }
 
@@ -257,7 +272,7 @@ impl<'r, 'a: 'r> Reading<'r, 'a> {
         Reading { layer, reader: PieceReader::default(), hasher, learnt: Vec::new(), is_recorded: true }
     }
 
-    fn read(&mut self, number: usize, load: &mut Load) -> Result<()> {
+    fn read(&mut self, number: usize, load: &mut Load<'_>) -> Result<()> {
         let piece = &self.layer.pieces[number];
         (load.number, load.is_read, load.content, load.packed) = (number, false, None, None);
         match &self.layer.session {
@@ -272,7 +287,7 @@ impl<'r, 'a: 'r> Reading<'r, 'a> {
     }
 
     /// What is known goes on without SHA-256, and without being read if it was packed before.
-    fn pass(&mut self, session: &Session<'_>, piece: &'r Piece<'a>, load: &mut Load) -> Result<()> {
+    fn pass(&mut self, session: &Session<'_>, piece: &'r Piece<'a>, load: &mut Load<'_>) -> Result<()> {
         load.is_recorded = true;
         load.content = session.recorded(load.number).map(|recorded| recorded.content);
         if self.layer.is_packed() {
@@ -282,7 +297,7 @@ impl<'r, 'a: 'r> Reading<'r, 'a> {
         expect_known(session, piece, load)
     }
 
-    fn learn(&mut self, session: &Session<'_>, piece: &'r Piece<'a>, load: &mut Load) -> Result<()> {
+    fn learn(&mut self, session: &Session<'_>, piece: &'r Piece<'a>, load: &mut Load<'_>) -> Result<()> {
         load.read(&mut self.reader, piece)?;
         let content = blake3::hash(load.bytes());
         let recorded = session.recorded(load.number).filter(|recorded| self.is_recorded && recorded.content == content);
@@ -299,18 +314,18 @@ impl<'r, 'a: 'r> Reading<'r, 'a> {
 }
 
 /// Packs pieces, one after another.
-struct Packer<'r, 'a> {
+struct Packer<'r, 'a, 'm> {
     layer: &'r LayerWriter<'a>,
     compressor: Compressor,
     /// Where the next piece is packed.
-    spare: Vec<u8>,
+    spare: &'m mut [u8],
 }
 
-impl<'r, 'a: 'r> Packer<'r, 'a> {
-    fn pack(&mut self, load: &mut Load) -> Result<()> {
+impl<'r, 'a: 'r, 'm> Packer<'r, 'a, 'm> {
+    fn pack(&mut self, load: &mut Load<'m>) -> Result<()> {
         let known = self.layer.session.as_ref().zip(load.content);
         let Some((session, content)) = known else { return self.compress(load) };
-        if let Some((size, packed)) = session.frame(&content, &mut self.spare) {
+        if let Some((size, packed)) = session.frame(&content, self.spare) {
             load.packed = Some(packed);
             self.exchange(load, size);
             return Ok(());
@@ -323,14 +338,14 @@ impl<'r, 'a: 'r> Packer<'r, 'a> {
         Ok(())
     }
 
-    fn compress(&mut self, load: &mut Load) -> Result<()> {
-        let size = self.compressor.compress(load.bytes(), &mut self.spare).map_err(unpackable)?;
+    fn compress(&mut self, load: &mut Load<'m>) -> Result<()> {
+        let size = self.compressor.compress(load.bytes(), self.spare).map_err(unpackable)?;
         self.exchange(load, size);
         Ok(())
     }
 
     /// A piece was known, and is not in the cache any more.
-    fn read_after_all(&self, session: &Session<'_>, load: &mut Load) -> Result<()> {
+    fn read_after_all(&self, session: &Session<'_>, load: &mut Load<'m>) -> Result<()> {
         let mut reader = PieceReader::default();
         let piece = &self.layer.pieces[load.number];
         load.read(&mut reader, piece)?;
@@ -338,14 +353,14 @@ impl<'r, 'a: 'r> Packer<'r, 'a> {
         expect_known(session, piece, load)
     }
 
-    fn exchange(&mut self, load: &mut Load, size: usize) {
+    fn exchange(&mut self, load: &mut Load<'m>, size: usize) {
         std::mem::swap(&mut self.spare, &mut load.buffer);
         load.size = size;
     }
 }
 
 /// A file can change and keep its times, as by a memory map that is not synced; then what is known of it is not so.
-fn expect_known(session: &Session<'_>, piece: &Piece<'_>, load: &Load) -> Result<()> {
+fn expect_known(session: &Session<'_>, piece: &Piece<'_>, load: &Load<'_>) -> Result<()> {
     if load.content == Some(blake3::hash(load.bytes())) {
         return Ok(());
     }
@@ -362,7 +377,7 @@ fn compressors(threads: usize) -> usize {
     threads - threads / 8
 }
 
-fn write_in_order(packed: Receiver<Result<Load>>, spare: Sender<Load>, blob: &mut Blob<'_>) -> Result<()> {
+fn write_in_order<'m>(packed: Receiver<Result<Load<'m>>>, spare: Sender<Load<'m>>, blob: &mut Blob<'_>) -> Result<()> {
     let mut waiting = BTreeMap::new();
     let mut next = 0;
     for load in packed {
@@ -409,7 +424,7 @@ impl<'o> Blob<'o> {
         }
     }
 
-    fn write(&mut self, load: &Load) -> Result<()> {
+    fn write(&mut self, load: &Load<'_>) -> Result<()> {
         self.hash(load)?;
         self.out.write_all(load.bytes()).map_err(|error| Cause::Io(error).during("write the layer"))?;
         self.done += self.pieces[load.number].size() as u64;
@@ -419,7 +434,7 @@ impl<'o> Blob<'o> {
 }
 
 impl Blob<'_> {
-    fn hash(&mut self, load: &Load) -> Result<()> {
+    fn hash(&mut self, load: &Load<'_>) -> Result<()> {
         let Some(hasher) = &mut self.hasher else { return Ok(()) };
         let Some((session, packed)) = self.session.zip(load.packed) else {
             hasher.update(load.bytes());

@@ -1,7 +1,8 @@
 //! Reads a file that was analyzed: the very same, in the very same state, or not at all.
 //!
 //! Its state is what the system tells of it: device, inode, size, mode, and both times. What is written through a memory
-//! map shows in them when it begins, and then not again until the system has written it to disk.
+//! map shows in them when it begins, and then not again until the system has written it to disk; what one call of write(2)
+//! writes shows when that begins.
 
 use std::time::Duration;
 

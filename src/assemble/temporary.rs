@@ -8,8 +8,9 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Stat};
@@ -39,11 +40,16 @@ pub(crate) fn is_temporary(name: &OsStr) -> bool {
 
 /// A new file or directory under a temporary name. Dropped before it was renamed, it leaves no trace.
 pub(crate) struct Temporary<D: AsFd> {
-    directory: D,
-    name: String,
     /// Open as long as somebody works on it; it holds the lock.
     file: File,
-    is_renamed: bool,
+    place: Place<D>,
+}
+
+/// Where something is that is removed with this value.
+struct Place<D: AsFd> {
+    directory: D,
+    name: String,
+    is_settled: bool,
 }
 
 impl<D: AsFd> Temporary<D> {
@@ -85,7 +91,7 @@ impl<D: AsFd> Temporary<D> {
                 && keep(&handle)
                 && stands_at(&directory, name.as_ref(), &handle)
             {
-                return Ok(Temporary { directory, name, file: handle.into(), is_renamed: false });
+                return Ok(Temporary { file: handle.into(), place: Place { directory, name, is_settled: false } });
             }
         }
         Err(Errno::AGAIN.into())
@@ -96,33 +102,42 @@ impl<D: AsFd> Temporary<D> {
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        &self.place.name
     }
 
     /// The directory that it is in.
     pub(crate) fn place(&self) -> &D {
-        &self.directory
+        &self.place.directory
     }
 
     /// Gives it its name in the directory that it is in, and replaces what has that.
     pub(crate) fn rename_in_place(&mut self, name: &OsStr) -> Result<(), Errno> {
-        rustix::fs::renameat(&self.directory, &self.name, &self.directory, name)?;
-        self.is_renamed = true;
+        let Place { directory, name: from, .. } = &self.place;
+        rustix::fs::renameat(directory, from, directory, name)?;
+        self.place.is_settled = true;
         Ok(())
     }
 
     /// Gives it its name in another directory of the same file system.
     pub(crate) fn rename(&mut self, directory: impl AsFd, name: &OsStr) -> Result<(), Errno> {
-        rustix::fs::renameat(&self.directory, &self.name, directory, name)?;
-        self.is_renamed = true;
+        rustix::fs::renameat(&self.place.directory, &self.place.name, directory, name)?;
+        self.place.is_settled = true;
         Ok(())
     }
 }
 
+/// A file is removed while it is locked. A directory may need the handle of the lock to be removed, for want of others.
 impl<D: AsFd> Drop for Temporary<D> {
     fn drop(&mut self) {
-        if !self.is_renamed {
-            let _ = remove(&self.directory, self.name.as_ref());
+        let Place { directory, name, is_settled } = &mut self.place;
+        *is_settled = *is_settled || rustix::fs::unlinkat(&*directory, name.as_str(), AtFlags::empty()).is_ok();
+    }
+}
+
+impl<D: AsFd> Drop for Place<D> {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            let _ = remove(&self.directory, Path::new(&self.name));
         }
     }
 }
@@ -178,7 +193,7 @@ fn remove_if_left(directory: &OwnedFd, name: &OsStr, with_directories: bool) -> 
     let handle = rustix::fs::openat(directory, name, OLD, Mode::empty())?;
     lock(&handle)?;
     // It may have got its name, and be finished, in between.
-    if stands_at(directory, name, &handle) { remove(directory, name) } else { Ok(()) }
+    if stands_at(directory, name, &handle) { remove(directory, Path::new(name)) } else { Ok(()) }
 }
 
 fn is_own(status: &Stat) -> bool {
@@ -204,25 +219,30 @@ fn is_shared_by_machines(directory: &OwnedFd) -> Result<bool, Errno> {
     Ok(SHARED.contains(&(rustix::fs::fstatfs(directory)?.f_type as u64 & 0xffff_ffff)))
 }
 
-/// Removes a file, or a directory with all that is in it.
-fn remove(parent: impl AsFd, name: &OsStr) -> Result<(), Errno> {
-    match rustix::fs::unlinkat(&parent, name, AtFlags::empty()) {
-        Err(Errno::ISDIR) => remove_tree(parent, name),
-        other => other,
+/// Removes a file, or a directory with all that is in it, by its path in `parent`.
+fn remove(parent: impl AsFd, path: &Path) -> Result<(), Errno> {
+    match rustix::fs::unlinkat(&parent, path, AtFlags::empty()) {
+        Err(Errno::ISDIR) => {}
+        other => return other,
     }
+    match rustix::fs::unlinkat(&parent, path, AtFlags::REMOVEDIR) {
+        Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+        other => return other,
+    }
+    // An image's directory may forbid even its owner to look into it, and to take something out.
+    rustix::fs::chmodat(&parent, path, Mode::RWXU, AtFlags::empty())?;
+    for name in names_in(parent.as_fd(), path)? {
+        remove(parent.as_fd(), &path.join(name))?;
+    }
+    rustix::fs::unlinkat(parent, path, AtFlags::REMOVEDIR)
 }
 
-fn remove_tree(parent: impl AsFd, name: &OsStr) -> Result<(), Errno> {
-    // An image's directory may forbid even its owner to look into it, and to take something out.
-    rustix::fs::chmodat(&parent, name, Mode::RWXU, AtFlags::empty())?;
-    let directory = rustix::fs::openat(&parent, name, DIRECTORY, Mode::empty())?;
-    let names: Vec<OsString> = Dir::read_from(&directory)?
-        .map(|entry| Ok(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned()))
-        .collect::<Result<_, Errno>>()?;
-    for name in names.iter().filter(|name| *name != "." && *name != "..") {
-        remove(&directory, name)?;
-    }
-    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
+/// The names in a directory, which is not open any more when they are known: one handle does for all depths.
+fn names_in(parent: BorrowedFd<'_>, path: &Path) -> Result<Vec<OsString>, Errno> {
+    let listed = Dir::new(rustix::fs::openat(parent, path, DIRECTORY, Mode::empty())?)?;
+    let names = listed.map(|entry| Ok(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned()));
+    let names: Result<Vec<OsString>, Errno> = names.collect();
+    Ok(names?.into_iter().filter(|name| name != "." && name != "..").collect())
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ fn kill(scene: &Scene, out: &Path, more: &[&str], after: Duration) {
 
 fn expect_killed_whole(kind: Kind) {
     // Large enough that there is time to be killed in.
-    let scene = Scene::sized(kind, 6 << 20);
+    let scene = Scene::sized(kind, 5 << 19);
     let place = TempDir::new().unwrap();
     let out = place.path().join("out");
     let mut random = Random(kind as u64 + 1);
@@ -77,7 +77,7 @@ fn a_killed_process_leaves_a_layout_or_a_root_directory_whole() {
 
 #[test]
 fn a_killed_process_leaves_a_cache_that_changes_no_byte() {
-    let scene = Scene::sized(Kind::Archive, 6 << 20);
+    let scene = Scene::sized(Kind::Archive, 5 << 19);
     let place = TempDir::new().unwrap();
     let (out, plain, cache) = (place.path().join("out"), place.path().join("plain"), place.path().join("cache"));
     let more = ["--compression", "zstd:1", "--jobs", "3", "--cache", cache.to_str().unwrap()];

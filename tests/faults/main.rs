@@ -1,6 +1,6 @@
 //! What becomes of outputs and caches when the machine fails, files change and processes are killed. Each test names what
 //! it needs, and is skipped, and says so, where that is absent; with `SCRATCHPACK_REQUIRE_TOOLS=1` it fails instead.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(dead_code, unreachable_pub, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::unwrap_used)]
 
 #[path = "../it/elf.rs"]
 mod elf;

@@ -208,7 +208,7 @@ fn keep_changing(path: &Path, size: usize, changes: &[Change], stop: &AtomicBool
             // Whole again, and of one version, before the next change.
             number = next(number);
             replace(path, &version(number, size));
-            std::thread::sleep(Duration::from_micros(u64::from(number) * 61 % 9000));
+            std::thread::sleep(Duration::from_micros(u64::from(number) * 611 % 60_000));
         }
     }
 }
@@ -256,7 +256,7 @@ fn a_file_that_changes_all_the_time_is_packed_as_it_once_was_or_not_at_all() {
         });
     }
     println!("{packed} packed, {failed} had changed, {failed_early} could not be analyzed");
-    assert!(packed > 50 && failed > 50, "{packed} packed, {failed} had changed, {failed_early} could not be analyzed");
+    assert!(packed > 10 && failed > 10, "{packed} packed, {failed} had changed, {failed_early} could not be analyzed");
 }
 
 /// Ends the other thread, however this one ends.

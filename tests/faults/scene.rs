@@ -117,7 +117,10 @@ impl Scene {
         let program = self.root.on_machine("/new/app");
         let mut arguments: Vec<String> =
             ["build", &text(&program), "--sysroot", &text(self.root.path())].map(str::to_owned).to_vec();
-        arguments.extend(["--compression", "none", "--install", "/app", "-t", "app:1"].map(str::to_owned));
+        arguments.extend(["--install", "/app", "-t", "app:1"].map(str::to_owned));
+        if !more.contains(&"--compression") {
+            arguments.extend(["--compression", "none"].map(str::to_owned));
+        }
         arguments.extend(["--type", self.kind.name(), "-o", &text(output)].map(str::to_owned));
         arguments.extend(more.iter().map(ToString::to_string));
         arguments

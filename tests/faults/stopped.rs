@@ -15,7 +15,7 @@ const CODECS: [Compression; 3] = [Compression::None, Compression::Gzip(1), Compr
 const THREADS: [usize; 3] = [1, 2, 4];
 
 /// A program of several pieces.
-const SIZE: usize = 9 << 20;
+const SIZE: usize = 5 << 20;
 
 fn builder(scene: &Scene, codec: Compression, threads: usize) -> ImageBuilder {
     let mut builder = scene.builder("new");
@@ -107,7 +107,7 @@ fn a_writer_that_failed_is_never_written_to_again() {
             let mut whole = Vec::new();
             stream(&image, &mut whole).unwrap();
             let size = whole.len();
-            for takes in [0, 1, 511, 512, 1536, 3 << 20, size / 2, size - 1025, size - 1024, size - 512, size - 1] {
+            for takes in [0, 1, 511, 1536, size / 2, size - 1024, size - 1] {
                 for how in [How::Fails, How::Panics, How::TakesNothing] {
                     let mut broken = Broken { takes, how, taken: Vec::new(), has_failed: false };
                     let result = catch_unwind(AssertUnwindSafe(|| stream(&image, &mut broken)));
