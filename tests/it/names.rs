@@ -164,14 +164,14 @@ fn every_name_is_exact_in_the_layer() {
         expected.push((member(b"d/", b"/"), None, 0));
         expected.push((member(b"l/", b""), Some(name.clone()), 0));
     }
-    // The longest path, and the longest target.
+    // The longest path, and the longest target; umoci takes minutes for two thousand directories in one another.
     let long = format!("/{}ee", "p/".repeat(2_046));
     assert_eq!(long.len(), 4_095);
     let target = format!("{}../t", "x/".repeat(2_045));
     builder.symlink(&target, "/long").directory(&long, None);
     expected.push((b"long".to_vec(), Some(target.into_bytes()), 0));
     expected.push(([&long.as_bytes()[1..], b"/"].concat(), None, 0));
-    let image = builder.build().map(verified).unwrap();
+    let image = builder.build().unwrap();
     let members = members(&image);
     for expected in expected {
         assert!(members.contains(&expected), "{expected:?}");

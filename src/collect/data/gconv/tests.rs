@@ -109,10 +109,11 @@ fn all_sets_come_with_the_lists_as_they_are() {
 }
 
 #[test]
-fn a_list_that_lies_elsewhere_or_is_too_large_is_not_copied() {
-    let tree = Tree::new().file("/usr/lib/gconv/gconv-modules", LISTS).file("/root/secret", "secret");
-    let tree = tree.link("/usr/lib/gconv/gconv-modules.d/a.conf", "/root/secret");
-    let tree = tree.link("/usr/lib/gconv/gconv-modules.d/b.conf", "../gconv-modules");
+fn a_list_that_lies_elsewhere_is_refused_and_a_cache_that_does_is_not_copied() {
+    let tree = || Tree::new().file("/usr/lib/gconv/gconv-modules", LISTS).file("/root/secret", "secret");
+    let elsewhere = tree().link("/usr/lib/gconv/gconv-modules.d/a.conf", "/root/secret");
+    assert!(elsewhere.refused(all).contains("/usr/lib/gconv/gconv-modules.d/a.conf is not put into an image"));
+    let tree = tree().link("/usr/lib/gconv/gconv-modules.d/b.conf", "../gconv-modules");
     let tree = tree.sparse("/usr/lib/gconv/gconv-modules.cache", MAX_LIST + 1);
     let expected =
         ["/usr/lib/gconv/gconv-modules", "/usr/lib/gconv/gconv-modules.d/b.conf = /usr/lib/gconv/gconv-modules"];
