@@ -152,7 +152,7 @@ impl Way {
             }
             Way::Docker => {
                 image.write_docker_archive_to(&mut bytes)?;
-                whole::layer(&whole::layer(&bytes)["layer.tar"])
+                whole::docker_archive(&bytes)
             }
             Way::LayerStream => {
                 image.write_layer_to(&mut bytes)?;

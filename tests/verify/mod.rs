@@ -13,6 +13,7 @@ mod store;
 mod tar;
 mod umoci;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use documents::Verified;
@@ -34,7 +35,19 @@ pub fn archive(bytes: &[u8]) -> Result<Vec<Verified>> {
 
 /// A layout directory. Blobs that nothing refers to are those of images that were replaced, and must be whole as well.
 pub fn layout(directory: &Path) -> Result<Vec<Verified>> {
-    documents::layout(&Store::of_directory(directory)?)
+    images_of(&Store::of_directory(directory)?)
+}
+
+/// Every image of what was read from a layout directory.
+pub fn images_of(store: &Store) -> Result<Vec<Verified>> {
+    documents::layout(store)
+}
+
+/// The regular files of a layer that keeps the rules, compressed or not.
+pub fn files_of_layer(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>> {
+    let (_, tar) = codec::decompress(bytes)?;
+    let members = entries::of_layer(&tar)?.into_iter().filter(|member| member.kind == b'0');
+    Ok(members.map(|member| (member.name(), member.data.to_vec())).collect())
 }
 
 /// An archive in docker's own form.

@@ -29,10 +29,16 @@ impl Store {
     }
 
     pub fn of_directory(directory: &Path) -> Result<Store> {
+        Store::of_directory_but_for(directory, |_| false)
+    }
+
+    /// The same without the files that have such names.
+    pub fn of_directory_but_for(directory: &Path, is_passed: fn(&str) -> bool) -> Result<Store> {
         let mut store = Store { files: BTreeMap::new() };
         store.read(directory, "", &["blobs"])?;
         store.read(&directory.join("blobs"), "blobs/", &["sha256"])?;
         store.read(&directory.join(BLOBS), BLOBS, &[])?;
+        store.files.retain(|path, _| !is_passed(path.rsplit('/').next().unwrap_or(path)));
         store.expect_names(&["index.json", "oci-layout"])?;
         Ok(store)
     }
