@@ -171,7 +171,7 @@ fn every_name_is_exact_in_the_layer() {
     builder.symlink(&target, "/long").directory(&long, None);
     expected.push((b"long".to_vec(), Some(target.into_bytes()), 0));
     expected.push(([&long.as_bytes()[1..], b"/"].concat(), None, 0));
-    let image = builder.build().unwrap();
+    let image = builder.build().map(verified).unwrap();
     let members = members(&image);
     for expected in expected {
         assert!(members.contains(&expected), "{expected:?}");
