@@ -71,11 +71,18 @@ struct Load<'m> {
     is_recorded: bool,
 }
 
-/// Memory for some buffers, all in one: an allocation of more than 32 MiB goes back to the system when it is freed, while
-/// of smaller ones glibc keeps some and some not (mallopt(3), `M_MMAP_THRESHOLD`). What is never touched is never there.
-fn memory(buffers: usize) -> Vec<u8> {
-    const GOES_BACK: usize = (32 << 20) + 1;
-    vec![0; (buffers * BUFFER).max(GOES_BACK)]
+/// So many buffers are allocated in one: more than 32 MiB go back to the system when they are freed, while of smaller
+/// allocations glibc keeps some and some not (mallopt(3), `M_MMAP_THRESHOLD`).
+const TOGETHER: usize = (32 << 20) / PIECE;
+
+/// Memory for some buffers. What is never touched is never there.
+fn memory(buffers: usize) -> Vec<Vec<u8>> {
+    (0..buffers.div_ceil(TOGETHER)).map(|_| vec![0; TOGETHER * BUFFER]).collect()
+}
+
+/// The buffers in it.
+fn buffers(memory: &mut [Vec<u8>]) -> impl Iterator<Item = &mut [u8]> {
+    memory.iter_mut().flat_map(|block| block.chunks_exact_mut(BUFFER))
 }
 
 impl<'m> Load<'m> {
@@ -161,10 +168,10 @@ impl<'a> LayerWriter<'a> {
     }
 
     fn write_alone(&self, blob: &mut Blob<'_>) -> Result<Readings> {
-        let mut memory = memory(2);
-        let (first, second) = memory.split_at_mut(BUFFER);
-        let mut packer = self.packer(&mut second[..BUFFER])?;
-        self.read_all(Load::new(first), |mut load| {
+        let mut memory = vec![0; TOGETHER * BUFFER];
+        let (buffer, spare) = memory.split_at_mut(BUFFER);
+        let mut packer = self.packer(&mut spare[..BUFFER])?;
+        self.read_all(Load::new(buffer), |mut load| {
             packer.as_mut().map_or(Ok(()), |packer| packer.pack(&mut load))?;
             blob.write(&load)?;
             Ok(load)
@@ -175,7 +182,7 @@ impl<'a> LayerWriter<'a> {
     fn write_together(&self, threads: usize, blob: &mut Blob<'_>) -> Result<Readings> {
         let packers = if self.is_packed() { compressors(threads) } else { 0 };
         let mut memory = memory(2 * packers + 2);
-        let mut buffers = memory.chunks_exact_mut(BUFFER);
+        let mut buffers = buffers(&mut memory);
         let (spare_sender, spare) = channel();
         let (raw_sender, raw) = channel();
         let (packed_sender, packed) = channel();
