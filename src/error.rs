@@ -222,6 +222,9 @@ fn io_words(error: &io::Error) -> String {
         _ => match Errno::from_io_error(error) {
             Some(Errno::MFILE) => format!("{error}; raise the limit (ulimit -n)"),
             Some(Errno::NFILE) => format!("{error}; close what has many, or raise the system's limit (fs.file-max)"),
+            Some(Errno::NOTCONN | Errno::STALE | Errno::HOSTDOWN | Errno::TIMEDOUT) => {
+                format!("{error}; mount it again, or unmount it")
+            }
             Some(Errno::IO) => format!("{error}; see the system's log, a disk may be failing"),
             _ => error.to_string(),
         },

@@ -76,8 +76,19 @@ struct Load<'m> {
 const TOGETHER: usize = (32 << 20) / PIECE;
 
 /// Memory for some buffers. What is never touched is never there.
-fn memory(buffers: usize) -> Vec<Vec<u8>> {
-    (0..buffers.div_ceil(TOGETHER)).map(|_| vec![0; TOGETHER * BUFFER]).collect()
+fn memory(buffers: usize) -> Result<Vec<Vec<u8>>> {
+    (0..buffers).step_by(TOGETHER).map(|number| block((buffers - number).min(TOGETHER))).collect()
+}
+
+/// Memory for so many buffers, and if there is room for more.
+fn block(buffers: usize) -> Result<Vec<u8>> {
+    // Asked before it is taken, for Rust aborts where there is none.
+    let has_room = |size: &usize| Vec::<u8>::new().try_reserve_exact(*size).is_ok();
+    let size = [TOGETHER * BUFFER, buffers * BUFFER].into_iter().find(has_room);
+    size.map(|size| vec![0; size]).ok_or_else(|| {
+        let words = "there is too little memory for its buffers; raise the limit (ulimit -v), or use fewer threads";
+        Cause::Io(io::Error::new(io::ErrorKind::OutOfMemory, words)).during("compress the layer")
+    })
 }
 
 /// The buffers in it.
@@ -168,7 +179,7 @@ impl<'a> LayerWriter<'a> {
     }
 
     fn write_alone(&self, blob: &mut Blob<'_>) -> Result<Readings> {
-        let mut memory = vec![0; TOGETHER * BUFFER];
+        let mut memory = block(2)?;
         let (buffer, spare) = memory.split_at_mut(BUFFER);
         let mut packer = self.packer(&mut spare[..BUFFER])?;
         self.read_all(Load::new(buffer), |mut load| {
@@ -181,7 +192,7 @@ impl<'a> LayerWriter<'a> {
     /// One thread reads and hashes, others compress, and this one hashes and writes, so that `out` need not be [`Send`].
     fn write_together(&self, threads: usize, blob: &mut Blob<'_>) -> Result<Readings> {
         let packers = if self.is_packed() { compressors(threads) } else { 0 };
-        let mut memory = memory(2 * packers + 2);
+        let Ok(mut memory) = memory(2 * packers + 2) else { return self.write_alone(blob) };
         let mut buffers = buffers(&mut memory);
         let (spare_sender, spare) = channel();
         let (raw_sender, raw) = channel();

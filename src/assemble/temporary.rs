@@ -34,22 +34,18 @@ const OLD: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOC
 
 /// Whether a name is that of a draft, of a process that is at work or was killed.
 pub(crate) fn is_temporary(name: &OsStr) -> bool {
-    let name = name.as_encoded_bytes();
-    name.starts_with(PREFIX.as_bytes()) && name.ends_with(SUFFIX.as_bytes())
+    let middle = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    middle.and_then(|middle| middle.split_once('-')).is_some_and(|(id, number)| is_number(id) && is_number(number))
 }
 
 /// A new file or directory under a temporary name. Dropped before it was renamed, it leaves no trace.
 pub(crate) struct Temporary<D: AsFd> {
-    /// Open as long as somebody works on it; it holds the lock.
-    file: File,
-    place: Place<D>,
-}
-
-/// Where something is that is removed with this value.
-struct Place<D: AsFd> {
     directory: D,
     name: String,
-    is_settled: bool,
+    /// Open as long as somebody works on it; it holds the lock.
+    file: File,
+    is_renamed: bool,
 }
 
 impl<D: AsFd> Temporary<D> {
@@ -91,7 +87,7 @@ impl<D: AsFd> Temporary<D> {
                 && keep(&handle)
                 && stands_at(&directory, name.as_ref(), &handle)
             {
-                return Ok(Temporary { file: handle.into(), place: Place { directory, name, is_settled: false } });
+                return Ok(Temporary { directory, name, file: handle.into(), is_renamed: false });
             }
         }
         Err(Errno::AGAIN.into())
@@ -102,42 +98,33 @@ impl<D: AsFd> Temporary<D> {
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.place.name
+        &self.name
     }
 
     /// The directory that it is in.
     pub(crate) fn place(&self) -> &D {
-        &self.place.directory
+        &self.directory
     }
 
     /// Gives it its name in the directory that it is in, and replaces what has that.
     pub(crate) fn rename_in_place(&mut self, name: &OsStr) -> Result<(), Errno> {
-        let Place { directory, name: from, .. } = &self.place;
-        rustix::fs::renameat(directory, from, directory, name)?;
-        self.place.is_settled = true;
+        rustix::fs::renameat(&self.directory, &self.name, &self.directory, name)?;
+        self.is_renamed = true;
         Ok(())
     }
 
     /// Gives it its name in another directory of the same file system.
     pub(crate) fn rename(&mut self, directory: impl AsFd, name: &OsStr) -> Result<(), Errno> {
-        rustix::fs::renameat(&self.place.directory, &self.place.name, directory, name)?;
-        self.place.is_settled = true;
+        rustix::fs::renameat(&self.directory, &self.name, directory, name)?;
+        self.is_renamed = true;
         Ok(())
     }
 }
 
-/// A file is removed while it is locked. A directory may need the handle of the lock to be removed, for want of others.
 impl<D: AsFd> Drop for Temporary<D> {
     fn drop(&mut self) {
-        let Place { directory, name, is_settled } = &mut self.place;
-        *is_settled = *is_settled || rustix::fs::unlinkat(&*directory, name.as_str(), AtFlags::empty()).is_ok();
-    }
-}
-
-impl<D: AsFd> Drop for Place<D> {
-    fn drop(&mut self) {
-        if !self.is_settled {
-            let _ = remove(&self.directory, Path::new(&self.name));
+        if !self.is_renamed {
+            let _ = remove(&self.directory, self.name.as_ref(), self.file.as_fd());
         }
     }
 }
@@ -168,7 +155,7 @@ fn try_sweep(directory: impl AsFd) -> Result<(), Errno> {
     let names = Dir::read_from(&directory)?.take(MAX_NAMES).flatten();
     let names = names.map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned());
     let names: Vec<OsString> = names.filter(|name| is_temporary(name)).collect();
-    if names.is_empty() || is_shared_by_machines(&directory)? {
+    if names.is_empty() || !is_of_this_machine(&directory)? {
         return Ok(());
     }
     let holds_own_directories = nobody_else_renames_in(&rustix::fs::fstat(&directory)?);
@@ -193,7 +180,7 @@ fn remove_if_left(directory: &OwnedFd, name: &OsStr, with_directories: bool) -> 
     let handle = rustix::fs::openat(directory, name, OLD, Mode::empty())?;
     lock(&handle)?;
     // It may have got its name, and be finished, in between.
-    if stands_at(directory, name, &handle) { remove(directory, Path::new(name)) } else { Ok(()) }
+    if stands_at(directory, name, &handle) { remove(directory, name, handle.as_fd()) } else { Ok(()) }
 }
 
 fn is_own(status: &Stat) -> bool {
@@ -208,38 +195,66 @@ fn nobody_else_renames_in(status: &Stat) -> bool {
     is_trusted && (!mode.intersects(Mode::WGRP | Mode::WOTH) || mode.contains(Mode::SVTX))
 }
 
-/// File systems on which a lock may be one of this machine alone, or of none (linux/magic.h): 9p, AFS, Ceph, CIFS, FUSE,
-/// NFS, SMB.
-const SHARED: [u64; 8] =
-    [0x0102_1997, 0x5346_414f, 0x6b41_4653, 0x00c3_6400, 0xff53_4d42, 0x6573_5546, 0x6969, 0xfe53_4d42];
+/// File systems of one machine, whose locks all of its processes know (linux/magic.h): bcachefs, Btrfs, ext2 to ext4, F2FS,
+/// overlayfs, ramfs, tmpfs, XFS, ZFS. A lock on others may be one of this machine alone, and others write there, too.
+const LOCAL: [u64; 9] =
+    [0xca45_1a4e, 0x9123_683e, 0xef53, 0xf2f5_2010, 0x794c_7630, 0x8584_58f6, 0x0102_1994, 0x5846_5342, 0x2fc1_2fc1];
 
 // The type of this field differs between machines.
 #[allow(clippy::unnecessary_cast)]
-fn is_shared_by_machines(directory: &OwnedFd) -> Result<bool, Errno> {
-    Ok(SHARED.contains(&(rustix::fs::fstatfs(directory)?.f_type as u64 & 0xffff_ffff)))
+fn is_of_this_machine(directory: &OwnedFd) -> Result<bool, Errno> {
+    Ok(LOCAL.contains(&(rustix::fs::fstatfs(directory)?.f_type as u64 & 0xffff_ffff)))
 }
 
-/// Removes a file, or a directory with all that is in it, by its path in `parent`.
-fn remove(parent: impl AsFd, path: &Path) -> Result<(), Errno> {
-    match rustix::fs::unlinkat(&parent, path, AtFlags::empty()) {
+/// Removes what has this name in `parent`, and is open: a file, or a directory with all that is in it.
+fn remove(parent: impl AsFd, name: &OsStr, open: BorrowedFd<'_>) -> Result<(), Errno> {
+    match rustix::fs::unlinkat(&parent, name, AtFlags::empty()) {
         Err(Errno::ISDIR) => {}
         other => return other,
     }
-    match rustix::fs::unlinkat(&parent, path, AtFlags::REMOVEDIR) {
+    match rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR) {
         Err(Errno::NOTEMPTY | Errno::EXIST) => {}
         other => return other,
     }
-    // An image's directory may forbid even its owner to look into it, and to take something out.
-    rustix::fs::chmodat(&parent, path, Mode::RWXU, AtFlags::empty())?;
-    for name in names_in(parent.as_fd(), path)? {
-        remove(parent.as_fd(), &path.join(name))?;
+    expect_own(&rustix::fs::fstat(open)?)?;
+    rustix::fs::fchmod(open, Mode::RWXU)?;
+    clear(open, Path::new("."))?;
+    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
+}
+
+/// Empties the directory at `path` in `top`. It and all above are this user's alone, and so nobody else can put something
+/// in the place of what is in there: others may have written in them before, as in a `/tmp` that an image has.
+fn clear(top: BorrowedFd<'_>, path: &Path) -> Result<(), Errno> {
+    for name in names_in(top, path)? {
+        let path = path.join(name);
+        match rustix::fs::unlinkat(top, &path, AtFlags::empty()) {
+            Err(Errno::ISDIR) => clear_away(top, &path)?,
+            other => other?,
+        }
     }
-    rustix::fs::unlinkat(parent, path, AtFlags::REMOVEDIR)
+    Ok(())
+}
+
+fn clear_away(top: BorrowedFd<'_>, path: &Path) -> Result<(), Errno> {
+    match rustix::fs::unlinkat(top, path, AtFlags::REMOVEDIR) {
+        Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+        other => return other,
+    }
+    expect_own(&rustix::fs::statat(top, path, AtFlags::SYMLINK_NOFOLLOW)?)?;
+    // An image's directory may forbid even its owner to look into it, and to take something out.
+    rustix::fs::chmodat(top, path, Mode::RWXU, AtFlags::empty())?;
+    clear(top, path)?;
+    rustix::fs::unlinkat(top, path, AtFlags::REMOVEDIR)
+}
+
+/// What is in somebody else's directory is not ours to remove, and its owner could lead us elsewhere.
+fn expect_own(status: &Stat) -> Result<(), Errno> {
+    if is_own(status) { Ok(()) } else { Err(Errno::PERM) }
 }
 
 /// The names in a directory, which is not open any more when they are known: one handle does for all depths.
-fn names_in(parent: BorrowedFd<'_>, path: &Path) -> Result<Vec<OsString>, Errno> {
-    let listed = Dir::new(rustix::fs::openat(parent, path, DIRECTORY, Mode::empty())?)?;
+fn names_in(top: BorrowedFd<'_>, path: &Path) -> Result<Vec<OsString>, Errno> {
+    let listed = Dir::new(rustix::fs::openat(top, path, DIRECTORY, Mode::empty())?)?;
     let names = listed.map(|entry| Ok(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned()));
     let names: Result<Vec<OsString>, Errno> = names.collect();
     Ok(names?.into_iter().filter(|name| name != "." && name != "..").collect())
@@ -279,6 +294,20 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_of_somebody_else_in_a_draft_is_not_looked_into() {
+        let place = tempfile::tempdir().unwrap();
+        let theirs = place.path().join(".scratchpack-1-0.tmp/tmp/theirs");
+        fs::create_dir_all(&theirs).unwrap();
+        fs::write(theirs.join("file"), b"x").unwrap();
+        // Only root can give a directory away.
+        if std::os::unix::fs::chown(&theirs, Some(65534), None).is_err() {
+            return;
+        }
+        sweep(fs::File::open(place.path()).unwrap());
+        assert!(theirs.join("file").exists());
+    }
+
+    #[test]
     fn what_is_not_a_draft_of_ours_is_left_alone() {
         let place = tempfile::tempdir().unwrap();
         let path = |name: &str| place.path().join(name);
@@ -287,7 +316,9 @@ mod tests {
         symlink("precious", path(".scratchpack-1-1.tmp")).unwrap();
         let owner_only = rustix::fs::Mode::RUSR;
         rustix::fs::mkfifoat(rustix::fs::CWD, path(".scratchpack-1-2.tmp"), owner_only).unwrap();
-        fs::write(path("scratchpack-1-3.tmp"), b"x").unwrap();
+        for name in ["scratchpack-1-3.tmp", ".scratchpack-notes.tmp", ".scratchpack-1-x.tmp", ".scratchpack--.tmp"] {
+            fs::write(path(name), b"x").unwrap();
+        }
         let before = names(place.path());
         sweep(fs::File::open(place.path()).unwrap());
         assert_eq!(names(place.path()), before);
