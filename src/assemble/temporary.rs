@@ -41,11 +41,16 @@ pub(crate) fn is_temporary(name: &OsStr) -> bool {
 
 /// A new file or directory under a temporary name. Dropped before it was renamed, it leaves no trace.
 pub(crate) struct Temporary<D: AsFd> {
-    directory: D,
-    name: String,
     /// Open as long as somebody works on it; it holds the lock.
     file: File,
-    is_renamed: bool,
+    place: Place<D>,
+}
+
+/// Where something is that is removed with this value.
+struct Place<D: AsFd> {
+    directory: D,
+    name: String,
+    is_settled: bool,
 }
 
 impl<D: AsFd> Temporary<D> {
@@ -87,7 +92,7 @@ impl<D: AsFd> Temporary<D> {
                 && keep(&handle)
                 && stands_at(&directory, name.as_ref(), &handle)
             {
-                return Ok(Temporary { directory, name, file: handle.into(), is_renamed: false });
+                return Ok(Temporary { file: handle.into(), place: Place { directory, name, is_settled: false } });
             }
         }
         Err(Errno::AGAIN.into())
@@ -98,33 +103,51 @@ impl<D: AsFd> Temporary<D> {
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        &self.place.name
     }
 
     /// The directory that it is in.
     pub(crate) fn place(&self) -> &D {
-        &self.directory
+        &self.place.directory
     }
 
     /// Gives it its name in the directory that it is in, and replaces what has that.
     pub(crate) fn rename_in_place(&mut self, name: &OsStr) -> Result<(), Errno> {
-        rustix::fs::renameat(&self.directory, &self.name, &self.directory, name)?;
-        self.is_renamed = true;
+        let Place { directory, name: from, .. } = &self.place;
+        rustix::fs::renameat(directory, from, directory, name)?;
+        self.place.is_settled = true;
         Ok(())
     }
 
     /// Gives it its name in another directory of the same file system.
     pub(crate) fn rename(&mut self, directory: impl AsFd, name: &OsStr) -> Result<(), Errno> {
-        rustix::fs::renameat(&self.directory, &self.name, directory, name)?;
-        self.is_renamed = true;
+        rustix::fs::renameat(&self.place.directory, &self.place.name, directory, name)?;
+        self.place.is_settled = true;
         Ok(())
     }
 }
 
+/// A file is removed while it is locked. A directory may need the handle of the lock to be removed, for want of others; but
+/// where somebody else could put another in its place meanwhile, it is removed by that handle.
 impl<D: AsFd> Drop for Temporary<D> {
     fn drop(&mut self) {
-        if !self.is_renamed {
-            let _ = remove(&self.directory, self.name.as_ref(), self.file.as_fd());
+        let Place { directory, name, is_settled } = &mut self.place;
+        if *is_settled {
+            return;
+        }
+        let is_safe = rustix::fs::fstat(&*directory).is_ok_and(|status| nobody_else_renames_in(&status));
+        let removed = match is_safe {
+            true => rustix::fs::unlinkat(&*directory, name.as_str(), AtFlags::empty()),
+            false => remove(&*directory, name.as_ref(), self.file.as_fd()),
+        };
+        *is_settled = removed.is_ok() || !is_safe;
+    }
+}
+
+impl<D: AsFd> Drop for Place<D> {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            let _ = clear_away(self.directory.as_fd(), Path::new(&self.name));
         }
     }
 }
@@ -222,8 +245,9 @@ fn remove(parent: impl AsFd, name: &OsStr, open: BorrowedFd<'_>) -> Result<(), E
     rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
 }
 
-/// Empties the directory at `path` in `top`. It and all above are this user's alone, and so nobody else can put something
-/// in the place of what is in there: others may have written in them before, as in a `/tmp` that an image has.
+/// Empties the directory at `path` in `top`. It is this user's alone, as are all between, and in `top` nobody else renames; so
+/// nobody can put something in the place of what is in there. Others may have written there before, as in a `/tmp` that an
+/// image has.
 fn clear(top: BorrowedFd<'_>, path: &Path) -> Result<(), Errno> {
     for name in names_in(top, path)? {
         let path = path.join(name);
