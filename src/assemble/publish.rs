@@ -13,6 +13,7 @@ use rustix::io::{Errno, retry_on_intr};
 use super::progress::{Progress, Reporter, Stage};
 use super::temporary::{self, Temporary};
 use crate::error::{Cause, Error, Result};
+use crate::limits::MAX_LINKS;
 use crate::root::Stamp;
 
 /// Whether an output outlives a loss of power from the moment on at which it is there.
@@ -304,9 +305,6 @@ const LOOP: &str = "its symlinks lead nowhere but to each other; remove them, or
 fn is_loop(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::LOOP)
 }
-
-/// As many symlinks as the system follows (path_resolution(7)).
-const MAX_LINKS: usize = 40;
 
 /// Where symlinks lead behind which nothing stands yet.
 fn end_of_links(path: &Path) -> io::Result<PathBuf> {

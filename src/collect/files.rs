@@ -138,6 +138,11 @@ impl<'r> Files<'r> {
         self.root.walker.names(path)
     }
 
+    /// The same of a directory that need not be there; that it may not be read is taken down.
+    pub(crate) fn names_there(&self, path: &Path) -> Vec<OsString> {
+        self.names(path).inspect_err(|fault| self.note_unreadable(path, *fault)).unwrap_or_default()
+    }
+
     fn parse(&self, tree: &Tree<'_>, walk: &Walk, input: &Input) -> Rc<Parsed> {
         let mut parsed = self.parsed.borrow_mut();
         let read = || {

@@ -91,7 +91,7 @@ impl<'a> Gconv<'a> {
             }
         }
         let directory = directory(around).ok_or_else(|| absent(around))?;
-        let names = names(&directory, around).into_iter().collect();
+        let names = around.files.names_there(&directory).into_iter().collect();
         let mut gconv = Gconv { directory, names, lists: Vec::new(), config: Config::default(), around };
         gconv.lists = gconv.lists_there();
         for path in &gconv.lists {
@@ -105,7 +105,7 @@ impl<'a> Gconv<'a> {
     /// In the order in which glibc reads them (`__gconv_read_conf`).
     fn lists_there(&self) -> Vec<PathBuf> {
         let more = self.directory.join(MORE_LISTS);
-        let names = names(&more, self.around);
+        let names = self.around.files.names_there(&more);
         let more = names.iter().filter(|name| name.as_bytes().ends_with(b".conf")).map(|name| more.join(name));
         std::iter::once(self.directory.join(LIST)).chain(more).take(MAX_LISTS).collect()
     }
@@ -175,12 +175,6 @@ fn directory(around: &Surroundings<'_>) -> Option<PathBuf> {
         constants.as_ref().is_some_and(|constants| constants.hold_string(directory.as_os_str()))
     };
     there.iter().find(is_built_in).or(there.first()).map(|directory| directory.to_path_buf())
-}
-
-/// The names in a directory; none where there is no such directory.
-fn names(directory: &Path, around: &Surroundings<'_>) -> Vec<OsString> {
-    let names = around.files.names(directory);
-    names.inspect_err(|fault| around.files.note_unreadable(directory, *fault)).unwrap_or_default()
 }
 
 fn has_list(directory: &Path, around: &Surroundings<'_>) -> bool {

@@ -5,7 +5,6 @@ mod ctype;
 mod names;
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::system::{Kind, extra};
@@ -56,7 +55,7 @@ pub(super) const CATEGORIES: [(usize, &str); 12] = [
 pub(super) fn all(around: &Surroundings<'_>) -> Result<Supply, String> {
     expect_glibc(around)?;
     let directory = Path::new(DIRECTORY);
-    let names = names_in(directory, around);
+    let names = around.files.names_there(directory);
     let archive = ARCHIVES.copied(&directory.join(ARCHIVE), &Need::Locales, around);
     let directories = names.iter().take(MAX_LOCALES).flat_map(|name| {
         let directory = directory.join(name);
@@ -190,16 +189,11 @@ fn unknown(name: &str, archive: Option<&Archive>, around: &Surroundings<'_>) -> 
 
 fn names_there(archive: Option<&Archive>, around: &Surroundings<'_>) -> BTreeSet<String> {
     let walker = around.files.walker(World::Root);
-    let names = names_in(Path::new(DIRECTORY), around);
+    let names = around.files.names_there(Path::new(DIRECTORY));
     let directories = names.iter().filter_map(|name| name.to_str());
     let is_locale = |name: &&str| walker.walk(&Path::new(DIRECTORY).join(name).join("LC_CTYPE")).is_ok();
     let archived = archive.into_iter().flat_map(Archive::names);
     directories.take(MAX_LOCALES).filter(is_locale).map(str::to_owned).chain(archived).collect()
-}
-
-fn names_in(directory: &Path, around: &Surroundings<'_>) -> Vec<OsString> {
-    let names = around.files.names(directory);
-    names.inspect_err(|fault| around.files.note_unreadable(directory, *fault)).unwrap_or_default()
 }
 
 /// How numbers stand in a file that begins with `magic`: in the byte order of whoever reads it.
