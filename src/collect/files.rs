@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -163,6 +163,10 @@ impl FileTree for Files<'_> {
 
     fn is_directory(&self, world: World, path: &Path) -> bool {
         self.walker(world).directory(path).is_ok()
+    }
+
+    fn lacks(&self, directory: &Spot, name: &OsStr) -> bool {
+        self.walker(directory.world).is_known_to_lack(&directory.path, name)
     }
 }
 
