@@ -128,12 +128,14 @@ fn a_large_directory_under_names_without_number() {
     let names: Vec<String> = (0..8_000).map(|number| format!("l{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let spell = |number: usize| {
-        let [a, b, c] = [number % 12, number / 12 % 12, number / 144];
-        format!("/{}usr{}/lib{}", "/".repeat(a), "/".repeat(b), "/.".repeat(c))
+        let [up, usr, lib] = [number % 20, number / 20 % 6, number / 120];
+        format!("{}/usr{}/lib{}", "/..".repeat(up), "/../usr".repeat(usr), "/../lib".repeat(lib))
     };
-    let spellings: Vec<String> = (0..1_600).map(spell).collect();
-    let root = Root::debian().file("/app", &program(&names).with(RUNPATH, &spellings.join(":")));
-    let root = (0..2_000).fold(root, |root, number| root.bytes(&format!("/usr/lib/other{number}"), b""));
+    let spellings: Vec<String> = (0..720).map(spell).collect();
+    // Its loader has no subdirectories for some CPUs.
+    let musl = Fixture { data: b"/etc/ld-musl-x86_64.path\0".to_vec(), ..library("libc.musl-x86_64.so.1") };
+    let root = Root::empty().file(LOADER, &musl).file("/app", &program(&names).with(RUNPATH, &spellings.join(":")));
+    let root = (0..3_000).fold(root, |root, number| root.bytes(&format!("/usr/lib/other{number}"), b""));
     measure("spellings", &root);
 }
 
