@@ -167,6 +167,13 @@ pub(crate) fn publish_bytes(target: &Path, bytes: &[u8], durability: Durability)
     draft.publish(&Reporter::default())
 }
 
+/// The same for a path that the caller gives.
+pub(crate) fn publish_small(path: &Path, bytes: &[u8], durability: Durability) -> Result<()> {
+    let target = final_target(path)?;
+    sweep_beside(&target);
+    publish_bytes(&target, bytes, durability).map(|_| ()).map_err(|error| error.at(path))
+}
+
 /// A directory in the making. Dropped without [`DirectoryDraft::publish`], it leaves no trace.
 pub(crate) struct DirectoryDraft {
     temporary: Temporary<OwnedFd>,

@@ -255,4 +255,6 @@ impl FileTree for View<'_> {
     fn lacks(&self, _: &Spot, _: &OsStr) -> bool {
         false
     }
+
+    fn note_refused(&self, _: &Spot) {}
 }

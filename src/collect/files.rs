@@ -1,7 +1,7 @@
 //! The files that a search looks at: where a path leads, and what the object there says.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -55,6 +55,8 @@ pub(crate) struct Files<'r> {
     machine: Tree<'r>,
     parsed: RefCell<HashMap<FileId, Rc<Parsed>>>,
     buffers: RefCell<Buffers>,
+    /// Files that are in no closure, but without which it might be another one.
+    read: RefCell<BTreeSet<PathBuf>>,
 }
 
 /// One of the two trees.
@@ -76,7 +78,18 @@ impl<'r> Files<'r> {
             machine: Tree::new(machine),
             parsed: RefCell::default(),
             buffers: RefCell::default(),
+            read: RefCell::default(),
         }
+    }
+
+    /// What was looked at beside the files that were found, on this machine: files, and directories in which a new file
+    /// might be found instead.
+    pub(crate) fn looked_at(&self) -> BTreeSet<PathBuf> {
+        let searched = [&self.root, &self.machine].map(|tree| (tree.root, tree.walker.searched()));
+        let on_machine = |(root, paths): (&Arc<Root>, Vec<PathBuf>)| {
+            paths.into_iter().map(|path| root.on_machine(&path).components().collect()).collect::<Vec<_>>()
+        };
+        searched.into_iter().flat_map(on_machine).chain(self.read.borrow().iter().cloned()).collect()
     }
 
     pub(crate) fn walker(&self, world: World) -> &Walker<'r> {
@@ -104,18 +117,25 @@ impl<'r> Files<'r> {
 
     /// The regular file at `spot`, to be read.
     pub(crate) fn input(&self, spot: &Spot) -> Result<Input, Fault> {
-        self.walker(spot.world).open(&spot.path).map(|(_, input)| input)
+        let tree = self.tree(spot.world);
+        let (walk, input) = tree.walker.open(&spot.path)?;
+        self.note_read(tree, &walk);
+        Ok(input)
+    }
+
+    fn note_read(&self, tree: &Tree<'_>, walk: &Walk) {
+        self.read.borrow_mut().insert(tree.root.on_machine(&walk.real));
     }
 
     /// All bytes of the regular file at `path` in the root, if it has no more than `limit`.
     pub(crate) fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, Fault> {
-        let (_, input) = self.root.walker.open(path)?;
+        let input = self.input(&Spot { world: World::Root, path: path.to_owned() })?;
         read_range(&input, 0, input.stamp.size.min(limit)).map_err(|error| Fault::System(errno(&error)))
     }
 
     /// The same of a file that means something only as a whole: it is a fault if it has more than `limit` bytes.
     pub(crate) fn read_whole(&self, path: &Path, limit: u64) -> Result<Vec<u8>, Fault> {
-        let (_, input) = self.root.walker.open(path)?;
+        let input = self.input(&Spot { world: World::Root, path: path.to_owned() })?;
         let size = input.stamp.size;
         if size > limit {
             let why =
@@ -167,6 +187,13 @@ impl FileTree for Files<'_> {
 
     fn lacks(&self, directory: &Spot, name: &OsStr) -> bool {
         self.walker(directory.world).is_known_to_lack(&directory.path, name)
+    }
+
+    fn note_refused(&self, spot: &Spot) {
+        let tree = self.tree(spot.world);
+        if let Ok(walk) = tree.walker.walk(&spot.path) {
+            self.note_read(tree, &walk);
+        }
     }
 }
 

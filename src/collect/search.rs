@@ -23,6 +23,8 @@ pub(crate) trait FileTree {
     fn is_directory(&self, world: World, path: &Path) -> bool;
     /// Whether it is known without another look that nothing stands at `name` in `directory`.
     fn lacks(&self, directory: &Spot, name: &OsStr) -> bool;
+    /// Takes down a file that the loader opened, and did not take.
+    fn note_refused(&self, spot: &Spot);
 }
 
 /// What a path as opened hangs on, and so where it lies in the image.
@@ -244,7 +246,13 @@ impl<T: FileTree> Prober<'_, T> {
             return Outcome::Fatal(Refusal::with(Why::Unreadable, "too many paths were tried"));
         }
         match self.tree.open(candidate) {
-            Ok(opened) => self.judge(opened),
+            Ok(opened) => {
+                let outcome = self.judge(opened);
+                if !matches!(outcome, Outcome::Found(_)) {
+                    self.tree.note_refused(candidate);
+                }
+                outcome
+            }
             Err(fault) => self.judge_fault(fault, candidate),
         }
     }

@@ -290,6 +290,8 @@ impl Work {
         let builtin = build.as_ref().and_then(|build| build.directories().first().cloned());
         let builtin = builtin.unwrap_or_else(|| PathBuf::from("/lib"));
         let layout = place::lay_out(files, &loading.objects, &program, builtin).map_err(Fault::into_cause)?;
+        // On what is read from here on nothing but findings hangs.
+        let looked_at = files.looked_at();
         let mut findings = findings::of(&loading, &layout, build.as_ref(), self.least);
         if !platforms.is_empty() && loading.not_found.is_empty() {
             findings.push(findings::platform(&layout.paths[PROGRAM], &cpus, &platforms));
@@ -323,6 +325,7 @@ impl Work {
             is_foreign,
             build,
             cpus,
+            looked_at,
             late: Late { work: self, setting, place, origins, met, known, unloaded, names },
             root_of,
         }))

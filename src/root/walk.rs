@@ -62,6 +62,15 @@ enum Names {
     Unlisted,
 }
 
+impl Names {
+    /// Takes down that somebody wanted to know which names there are.
+    fn count_question(&mut self) {
+        if let Names::Absent(0) = self {
+            *self = Names::Absent(1);
+        }
+    }
+}
+
 impl Default for Names {
     fn default() -> Names {
         Names::Absent(0)
@@ -143,7 +152,22 @@ impl<'r> Walker<'r> {
 
     /// The names in the directory where `path` leads, in the order of their bytes.
     pub(crate) fn names(&self, path: &Path) -> Result<Vec<OsString>, Fault> {
-        self.root.names(&self.directory(path)?.real)
+        let directory = self.known_directory(path)?;
+        directory.names.borrow_mut().count_question();
+        self.root.names(&directory.walk.real)
+    }
+
+    /// The real directories in which one more name would have made a difference: those that lacked a name or were listed,
+    /// and of those that are not there, what they would be made in.
+    pub(crate) fn searched(&self) -> Vec<PathBuf> {
+        let names = self.names.borrow();
+        let asked = names.iter().filter(|(_, names)| !matches!(*names.borrow(), Names::Absent(0)));
+        let asked = asked.map(|(real, _)| PathBuf::from(real));
+        let directories = self.directories.borrow();
+        let absent = directories.iter().filter(|(_, known)| known.is_err()).map(|(path, _)| Path::new(path));
+        let is_there = |path: &Path| directories.get(path.as_os_str()).and_then(|known| known.as_ref().ok());
+        let above = absent.filter_map(|path| path.ancestors().find_map(is_there));
+        asked.chain(above.map(|known| known.walk.real.clone())).collect()
     }
 
     fn walk_to_directory(&self, path: &Path) -> Result<Walk, Fault> {

@@ -18,6 +18,7 @@ mod explaining;
 mod extras;
 mod hidden;
 mod hostile;
+mod inputs;
 mod layers;
 mod limits;
 mod messages;

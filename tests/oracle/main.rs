@@ -53,6 +53,8 @@ mod loading;
 #[cfg(feature = "cli")]
 mod needs;
 #[cfg(feature = "cli")]
+mod rebuilding;
+#[cfg(feature = "cli")]
 mod unreadable;
 
 #[cfg(feature = "cli")]
