@@ -14,7 +14,7 @@ use super::progress::{Progress, Reporter, Stage};
 use super::temporary::{self, Temporary};
 use crate::error::{Cause, Error, Result};
 use crate::limits::MAX_LINKS;
-use crate::root::Stamp;
+use crate::root::{Stamp, uninterrupted};
 
 /// Whether an output outlives a loss of power from the moment on at which it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl Draft {
 /// The directory that a path is in: open until what is made there has its name, wherever it is moved to meanwhile.
 fn directory_of(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(parent(path), flags, Mode::empty())?)
+    Ok(retry_on_intr(|| rustix::fs::open(parent(path), flags, Mode::empty()))?)
 }
 
 fn uncreatable(error: io::Error, target: &Path) -> Error {
@@ -105,7 +105,7 @@ fn uncreatable(error: io::Error, target: &Path) -> Error {
 /// disk can fail behind the change that everybody sees.
 fn put_in_place(draft: &mut Temporary<OwnedFd>, target: &Path, durability: Durability) -> Result<(), Cause> {
     let directory = match durability {
-        Durability::Durable => Some(rustix::fs::openat(draft.place(), ".", LISTED, Mode::empty())?),
+        Durability::Durable => Some(retry_on_intr(|| rustix::fs::openat(draft.place(), ".", LISTED, Mode::empty()))?),
         Durability::Fleeting => None,
     };
     draft.rename_in_place(target.file_name().unwrap_or_default()).map_err(irreplaceable)?;
@@ -179,7 +179,7 @@ impl DirectoryDraft {
     /// Begins a directory that will be published at `target`, where nothing may stand but an empty directory.
     pub(crate) fn of(target: &Path, durability: Durability) -> Result<DirectoryDraft> {
         let refuse = |why: &str| Err(Cause::OutputRefused(why.to_owned()).on(WRITE, target));
-        match fs::read_dir(target).map(|mut entries| entries.next().is_some()) {
+        match uninterrupted(|| fs::read_dir(target)).map(|mut entries| entries.next().is_some()) {
             Ok(true) => return refuse(NOT_EMPTY),
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
                 return refuse("it is no directory; remove it, or give a new name");
@@ -281,15 +281,15 @@ pub(crate) fn sync_handle(directory: &File) -> io::Result<()> {
 pub(crate) fn final_target(target: &Path) -> Result<PathBuf> {
     let refuse = |why: &str| Err(Cause::OutputRefused(why.to_owned()).on(WRITE, target));
     let failed = |error: io::Error| Cause::from(error).on(WRITE, target);
-    match fs::metadata(target) {
+    match uninterrupted(|| fs::metadata(target)) {
         Ok(metadata) if metadata.is_dir() => refuse("it is a directory; give a file name"),
         Ok(metadata) if !metadata.is_file() => {
             refuse("it is no regular file, and will not be replaced; write to standard output instead")
         }
         // It could be replaced all the same, but whoever took the right away meant it to stay.
-        Ok(_) => rustix::fs::access(target, Access::WRITE_OK)
+        Ok(_) => retry_on_intr(|| rustix::fs::access(target, Access::WRITE_OK))
             .map_err(io::Error::from)
-            .and_then(|()| fs::canonicalize(target))
+            .and_then(|()| uninterrupted(|| fs::canonicalize(target)))
             .map_err(failed),
         Err(_) if target.file_name().is_none() || target.as_os_str().as_encoded_bytes().ends_with(b"/") => {
             refuse("it is no file name; leave out what follows the last slash, and the slash")

@@ -56,14 +56,14 @@ struct Place<D: AsFd> {
 impl<D: AsFd> Temporary<D> {
     pub(crate) fn file(directory: D) -> io::Result<Self> {
         Self::create(directory, |directory, name| {
-            rustix::fs::openat(directory, name, NEW, Mode::from_raw_mode(0o666)).map(Some)
+            retry_on_intr(|| rustix::fs::openat(directory, name, NEW, Mode::from_raw_mode(0o666))).map(Some)
         })
     }
 
     pub(crate) fn directory(directory: D) -> io::Result<Self> {
         Self::create(directory, |directory, name| {
             rustix::fs::mkdirat(directory, name, Mode::RWXU)?;
-            match rustix::fs::openat(directory, name, DIRECTORY, Mode::empty()) {
+            match retry_on_intr(|| rustix::fs::openat(directory, name, DIRECTORY, Mode::empty())) {
                 Ok(handle) => Ok(Some(handle)),
                 Err(Errno::NOENT) => Ok(None),
                 Err(errno) => {

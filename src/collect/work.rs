@@ -360,6 +360,7 @@ fn unusable(cache: &Path, fault: Fault) -> Cause {
     let what = match fault {
         Fault::Directory => "it is a directory",
         Fault::Special => "it is not a regular file",
+        Fault::OfKernel => "it is a file of the kernel's own",
         Fault::Loop => "it is behind too many symlinks",
         Fault::System(_) => return fault.into_cause().within(format_args!("the loader's cache {}", printable(cache))),
     };

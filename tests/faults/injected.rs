@@ -27,7 +27,7 @@ const fn borne(calls: &'static str, how: &'static str) -> Fault {
     Fault { calls, how, is_borne: true }
 }
 
-const FAULTS: [Fault; 21] = [
+const FAULTS: [Fault; 22] = [
     fault("write", "error=EIO"),
     fault("write", "error=ENOSPC"),
     borne("write", "error=EINTR"),
@@ -42,6 +42,7 @@ const FAULTS: [Fault; 21] = [
     fault("mkdir,mkdirat", "error=ENOSPC"),
     fault("link,linkat", "error=EIO"),
     fault("symlink,symlinkat", "error=EIO"),
+    borne("open,openat", "error=EINTR"),
     fault("open,openat", "error=EMFILE"),
     fault("open,openat", "error=EIO"),
     fault("fchmod,fchmodat,chmod,utimensat", "error=EPERM"),

@@ -74,6 +74,7 @@ fn in_words(fault: Fault) -> String {
     match fault {
         Fault::Directory => "it is a directory".to_owned(),
         Fault::Special => "it is not a regular file".to_owned(),
+        Fault::OfKernel => "it is a file of the kernel's own".to_owned(),
         Fault::Loop => "it is a symlink that leads through more than 40 others".to_owned(),
         Fault::System(errno) => std::io::Error::from(errno).to_string(),
     }
