@@ -27,7 +27,7 @@ const fn borne(calls: &'static str, how: &'static str) -> Fault {
     Fault { calls, how, is_borne: true }
 }
 
-const FAULTS: [Fault; 22] = [
+const FAULTS: [Fault; 23] = [
     fault("write", "error=EIO"),
     fault("write", "error=ENOSPC"),
     borne("write", "error=EINTR"),
@@ -49,6 +49,8 @@ const FAULTS: [Fault; 22] = [
     borne("fadvise64", "error=EIO"),
     borne("flock", "error=EINTR"),
     fault("flock", "error=ENOLCK"),
+    // Somebody else has it.
+    fault("flock", "error=EAGAIN"),
     fault("getdents64", "error=EIO"),
 ];
 
