@@ -34,7 +34,12 @@ const OLD: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOC
 
 /// Whether a name is that of a draft, of a process that is at work or was killed.
 pub(crate) fn is_temporary(name: &OsStr) -> bool {
-    let middle = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
+    is_draft(name, PREFIX, SUFFIX)
+}
+
+/// Whether between these stand a process id and a number.
+pub(crate) fn is_draft(name: &OsStr, prefix: &str, suffix: &str) -> bool {
+    let middle = name.to_str().and_then(|name| name.strip_prefix(prefix)?.strip_suffix(suffix));
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     middle.and_then(|middle| middle.split_once('-')).is_some_and(|(id, number)| is_number(id) && is_number(number))
 }
