@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -104,12 +104,41 @@ fn uncreatable(error: io::Error, target: &Path) -> Error {
 /// Gives a finished file or directory its name. The directory is opened for its own sync before, so that nothing but the
 /// disk can fail behind the change that everybody sees.
 fn put_in_place(draft: &mut Temporary<OwnedFd>, target: &Path, durability: Durability) -> Result<(), Cause> {
-    let directory = match durability {
-        Durability::Durable => Some(retry_on_intr(|| rustix::fs::openat(draft.place(), ".", LISTED, Mode::empty()))?),
+    let names = match durability {
+        Durability::Durable => Some(Names::in_place_of(draft)?),
         Durability::Fleeting => None,
     };
     draft.rename_in_place(target.file_name().unwrap_or_default()).map_err(irreplaceable)?;
-    directory.map_or(Ok(()), |directory| Ok(sync_handle(&File::from(directory))?))
+    names.map_or(Ok(()), |names| Ok(names.sync(|| Ok(draft.handle()))?))
+}
+
+/// The names in a directory, to be synced.
+enum Names {
+    Open(File),
+    /// Nobody may read them, and without that a directory cannot be synced by itself.
+    Unreadable,
+}
+
+impl Names {
+    fn in_place_of(draft: &Temporary<OwnedFd>) -> io::Result<Names> {
+        Names::of(retry_on_intr(|| rustix::fs::openat(draft.place(), ".", LISTED, Mode::empty())))
+    }
+
+    fn of(opened: Result<OwnedFd, Errno>) -> io::Result<Names> {
+        match opened {
+            Ok(directory) => Ok(Names::Open(directory.into())),
+            Err(Errno::ACCESS) => Ok(Names::Unreadable),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// With all of their file system, where there is no other way; `inside` is something that is in the directory.
+    fn sync<F: AsFd>(&self, inside: impl FnOnce() -> io::Result<F>) -> io::Result<()> {
+        match self {
+            Names::Open(directory) => sync_handle(directory),
+            Names::Unreadable => Ok(rustix::fs::syncfs(inside()?)?),
+        }
+    }
 }
 
 const LISTED: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -248,23 +277,27 @@ impl Lock {
 pub(crate) fn create_directory(directory: &Path, durability: Durability) -> Result<()> {
     match fs::create_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => {
-            let _ = sync_directory(parent(directory), durability);
+            let _ = sync_above(directory, durability);
             Ok(())
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Err(Cause::OutputRefused("it is no directory; give another name".into()).on(WRITE, directory))
         }
         created => created
-            .and_then(|()| sync_directory(parent(directory), durability))
+            .and_then(|()| sync_above(directory, durability))
             .map_err(|error| Cause::from(error).on("create", directory)),
     }
 }
 
 pub(crate) const WRITE: &str = "write";
 
-fn sync_directory(directory: &Path, durability: Durability) -> io::Result<()> {
+/// Syncs the directory that another is in.
+fn sync_above(directory: &Path, durability: Durability) -> io::Result<()> {
     match durability {
-        Durability::Durable => sync_handle(&File::open(directory)?),
+        Durability::Durable => {
+            let names = Names::of(retry_on_intr(|| rustix::fs::open(parent(directory), LISTED, Mode::empty())))?;
+            names.sync(|| File::open(directory))
+        }
         Durability::Fleeting => Ok(()),
     }
 }

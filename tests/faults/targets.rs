@@ -276,6 +276,30 @@ fn what_may_not_be_written_stays() {
 }
 
 #[test]
+fn where_names_may_be_made_and_not_read_the_output_is_made_and_synced_with_its_file_system() {
+    if !is_root() || !tools::are_here(&["setpriv", "strace"]) {
+        return;
+    }
+    for kind in KINDS {
+        let scene = Scene::sized(kind, 10_000);
+        let (place, log) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        scene.readable_by_all();
+        set_mode(place.path(), 0o333);
+        let (out, log) = (place.path().join("out"), log.path().join("log"));
+        let mut command = tools::command("strace");
+        command.args(["-f", "-qq", "-e", "trace=?rename,renameat,?mkdir,mkdirat,syncfs", "-o"]).arg(&log);
+        command.args(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]).arg(scene.nobodys_command());
+        tools::run(command.args(scene.arguments(&out, &["--quiet"])));
+        assert!(kind == Kind::Layout || scene.is_new(&out), "{kind:?}");
+        assert_eq!(leftovers(place.path()), [""; 0], "{kind:?}");
+        let log = fs::read_to_string(log).unwrap();
+        let made: Vec<&str> = log.lines().filter(|line| !line.contains("+++")).collect();
+        let named = made.iter().position(|line| line.contains("out\"") && line.ends_with("= 0")).unwrap();
+        assert!(made[named + 1].contains("syncfs(") && made[named + 1].ends_with("= 0"), "{kind:?}: {log}");
+    }
+}
+
+#[test]
 fn on_a_read_only_file_system_the_old_output_stays() {
     if !is_root() {
         return;
