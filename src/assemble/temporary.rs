@@ -347,7 +347,9 @@ mod tests {
         let (open, is_over) = (fs::File::open(draft).unwrap(), AtomicBool::new(false));
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                while is_full(&open) && !is_over.load(Ordering::Relaxed) {}
+                while is_full(&open) && !is_over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
                 let _ = renameat_with(CWD, draft, CWD, &link, RenameFlags::EXCHANGE);
             });
             work();

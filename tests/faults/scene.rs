@@ -172,6 +172,13 @@ pub fn noise(seed: u64, size: usize) -> Vec<u8> {
     std::iter::repeat_with(step).take(size).collect()
 }
 
+/// Calls to the system for strace, which passes over those that this machine does not have: newer ones have no `open`, no
+/// `rename` and no `mkdir`.
+pub fn calls_there(names: &str) -> String {
+    let names: Vec<String> = names.split(',').map(|name| format!("?{name}")).collect();
+    names.join(",")
+}
+
 pub fn is_temporary(name: &str) -> bool {
     name.starts_with(".scratchpack-") && name.ends_with(".tmp")
 }

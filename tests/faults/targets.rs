@@ -11,7 +11,7 @@ use scratchpack::ErrorKind::{Io, NotFound, OutputRefused};
 use scratchpack::{Error, ErrorKind};
 use tempfile::TempDir;
 
-use crate::scene::{KINDS, Kind, Scene, leftovers};
+use crate::scene::{KINDS, Kind, Scene, calls_there, leftovers};
 use crate::space::Tmpfs;
 use crate::tools::{self, is_root};
 
@@ -287,7 +287,8 @@ fn where_names_may_be_made_and_not_read_the_output_is_made_and_synced_with_its_f
         set_mode(place.path(), 0o333);
         let (out, log) = (place.path().join("out"), log.path().join("log"));
         let mut command = tools::command("strace");
-        command.args(["-f", "-qq", "-e", "trace=?rename,renameat,?mkdir,mkdirat,syncfs", "-o"]).arg(&log);
+        let trace = format!("trace={}", calls_there("rename,renameat,renameat2,mkdir,mkdirat,syncfs"));
+        command.args(["-f", "-qq", "-e", &trace, "-o"]).arg(&log);
         command.args(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]).arg(scene.nobodys_command());
         tools::run(command.args(scene.arguments(&out, &["--quiet"])));
         assert!(kind == Kind::Layout || scene.is_new(&out), "{kind:?}");
