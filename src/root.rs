@@ -33,7 +33,7 @@ const OPEN_ROOT: &str = "use as root";
 const HANDLES: usize = 64;
 
 /// Names of one directory that are believed. The largest directory of libraries known has some 10,000.
-const MAX_NAMES: usize = 65_536;
+pub(crate) const MAX_NAMES: usize = 65_536;
 
 /// A directory seen as `/`.
 #[derive(Debug)]

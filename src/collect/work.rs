@@ -333,7 +333,10 @@ impl Work {
         if libc != Libc::Glibc {
             return None;
         }
-        match files.read(Path::new(SYSTEM_PRELOAD), MAX_PRELOAD) {
+        match files.read(Path::new(SYSTEM_PRELOAD), MAX_PRELOAD + 1) {
+            Ok(list) if list.len() as u64 > MAX_PRELOAD => {
+                Some(findings::system_preload(&format!("more than {MAX_PRELOAD} bytes of names")))
+            }
             Ok(list) => {
                 let names: Vec<String> = preloaded(&list).iter().map(|name| printable(name).to_string()).collect();
                 (!names.is_empty()).then(|| findings::system_preload(&names.join(", ")))

@@ -10,7 +10,7 @@ use scratchpack::limits::{
     MAX_NAMED, MAX_NEEDED, MAX_NEEDED_NAMES, MAX_NOTES, MAX_OBJECTS, MAX_PATH_ELEMENTS, MAX_PATH_LIST,
     MAX_PROGRAM_HEADERS, MAX_RELOCATIONS, MAX_SYMBOLS, MAX_VERSION_NAMES, MAX_VERSIONS,
 };
-use scratchpack::{Collector, Elf, Error, ErrorKind, Image};
+use scratchpack::{Collector, Elf, Error, ErrorKind, Image, Need};
 
 use crate::crafted::{Crafted, DYNAMIC, HASH, INTERP, NOTE, ROOM, STRSZ, STRTAB, SYMTAB};
 use crate::elf::{AUDIT, Fixture, LOADER, NEEDED, RPATH, RUNPATH, SONAME, library, program};
@@ -325,4 +325,36 @@ fn a_search_path_that_its_tokens_make_longer_than_any_path_is_passed_over() {
         let closure = root.closure("/a/rather/long/directory/app");
         assert_eq!(crate::root::opened(&closure), ["/opt/lib/libx.so"]);
     }
+}
+
+#[test]
+fn a_list_that_means_something_only_as_a_whole_is_told_its_limit() {
+    let sparse = |root: &Root, path: &str, size| {
+        fs::create_dir_all(root.on_machine(path).parent().unwrap()).unwrap();
+        File::create(root.on_machine(path)).unwrap().set_len(size).unwrap();
+    };
+    let musl = Fixture { data: b"/etc/ld-musl-x86_64.path\0".to_vec(), ..library("libc.musl-x86_64.so.1") };
+    let musl = Root::empty().file(LOADER, &musl).file("/app", &program(&[]));
+    let glibc = Root::debian().file("/app", &program(&[]).imports(&["iconv_open"]));
+    for (root, path, limit) in [
+        (&musl, "/etc/ld-musl-x86_64.path", 1 << 20),
+        (&glibc, "/usr/lib/gconv/gconv-modules", 1 << 20),
+        (&glibc, "/etc/ld.so.cache", 32 << 20),
+    ] {
+        let build = || root.builder("/app").with(Need::Gconv).build().map(drop);
+        sparse(root, path, limit);
+        assert!(!build().is_err_and(|error| error.kind() == ErrorKind::Malformed), "{path}");
+        sparse(root, path, limit + 1);
+        let error = build().unwrap_err();
+        expect(&error, ErrorKind::Malformed, limit);
+        assert_eq!(error.path(), Some(root.on_machine(path).as_path()), "{error}");
+        fs::remove_file(root.on_machine(path)).unwrap();
+    }
+    sparse(&glibc, "/etc/ld.so.preload", (64 << 10) + 1);
+    let image = glibc.image("/app");
+    assert!(
+        image.findings()[0].message().contains("has more than 65536 bytes of names loaded"),
+        "{:?}",
+        image.findings()
+    );
 }

@@ -317,13 +317,16 @@ fn what_may_not_be_read_is_an_error_unless_the_loader_looks_elsewhere() {
     if !tools::are_here(&["strace"]) {
         return;
     }
-    let [subject, ..] = subjects();
-    let refused = |path: &str| {
-        let fault = Fault { call: "openat", error: "EACCES", when: opened_as(&subject, path) };
+    let [subject, _, musl] = subjects();
+    let refused_of = |subject: &Subject, path: &str| {
+        let fault = Fault { call: "openat", error: "EACCES", when: opened_as(subject, path) };
         let out = scratch();
         let (output, _) = fault.in_command(&subject.build(out.path()));
         (output.status.code(), tools::text_of(&output))
     };
+    let refused = |path: &str| refused_of(&subject, path);
+    let (status, said) = refused_of(&musl, "/etc/ld-musl-x86_64.path");
+    assert!(status == Some(1) && said.contains("ld-musl-x86_64.path: Permission denied"), "{said}");
     for path in [
         "/etc/ld.so.cache",
         "/etc/ssl/certs/ca-certificates.crt",
