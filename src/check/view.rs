@@ -192,7 +192,7 @@ pub(super) fn words(fault: Fault) -> &'static str {
     match fault {
         Fault::Loop => "is behind too many symlinks",
         Fault::Directory => "is a directory",
-        Fault::Special => "is no regular file",
+        Fault::Special | Fault::OfKernel => "is no regular file",
         Fault::System(_) => "is not in the image",
     }
 }

@@ -14,7 +14,7 @@ use super::search::FileTree;
 use super::source::{LazyHints, Source};
 use crate::analyze::{self, Buffers, Elf, Hints, Machine, ReadAt};
 use crate::error::Cause;
-use crate::root::{Fault, FileId, Input, Root, Stamp, Walk, Walker};
+use crate::root::{Fault, FileId, Input, MAX_NAMES, Root, Stamp, Walk, Walker};
 
 /// Which file tree a path is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -133,9 +133,11 @@ impl<'r> Files<'r> {
         read_range(&input, 0, input.stamp.size.min(limit)).map_err(|error| Fault::System(errno(&error)))
     }
 
-    /// The same of a file that means something only as a whole: it is a fault if it has more than `limit` bytes.
+    /// The same of a file that means something only as a whole. That it has more than `limit` bytes, or may not be read, is
+    /// taken down.
     pub(crate) fn read_whole(&self, path: &Path, limit: u64) -> Result<Vec<u8>, Fault> {
-        let input = self.input(&Spot { world: World::Root, path: path.to_owned() })?;
+        let (walk, input) = self.file_there(path)?;
+        self.note_read(&self.root, &walk);
         let size = input.stamp.size;
         if size > limit {
             let why =
@@ -146,11 +148,22 @@ impl<'r> Files<'r> {
         read_range(&input, 0, size).map_err(|error| Fault::System(errno(&error)))
     }
 
-    /// Takes down that a file or directory in the root may not be read, which would be part of what is wanted.
-    pub(crate) fn note_unreadable(&self, path: &Path, fault: Fault) {
-        if let Fault::System(Errno::ACCESS | Errno::PERM) = fault {
-            self.root.root.note(path, fault.into_cause());
-        }
+    /// The regular file at `path` in the root, which need not be there; that it may not be read is taken down.
+    pub(crate) fn file_there(&self, path: &Path) -> Result<(Walk, Input), Fault> {
+        self.noting(path, self.root.walker.open(path))
+    }
+
+    /// What comes of reading a file or a directory in the root that need not be there, and would be part of what is wanted.
+    /// That it may not be read is taken down, and that it holds more names than are believed.
+    pub(crate) fn noting<T>(&self, path: &Path, done: Result<T, Fault>) -> Result<T, Fault> {
+        done.inspect_err(|&fault| match fault {
+            Fault::System(Errno::ACCESS | Errno::PERM) => self.root.root.note(path, fault.into_cause()),
+            Fault::System(Errno::OVERFLOW) => {
+                let why = format!("it holds more than {MAX_NAMES} names, which is the limit");
+                self.root.root.note(path, Cause::malformed(why));
+            }
+            _ => {}
+        })
     }
 
     /// The names in the directory at `path` in the root, in the order of their bytes.
@@ -160,7 +173,7 @@ impl<'r> Files<'r> {
 
     /// The same of a directory that need not be there; that it may not be read is taken down.
     pub(crate) fn names_there(&self, path: &Path) -> Vec<OsString> {
-        self.names(path).inspect_err(|fault| self.note_unreadable(path, *fault)).unwrap_or_default()
+        self.noting(path, self.names(path)).unwrap_or_default()
     }
 
     fn parse(&self, tree: &Tree<'_>, walk: &Walk, input: &Input) -> Rc<Parsed> {

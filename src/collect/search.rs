@@ -291,7 +291,7 @@ impl<T: FileTree> Prober<'_, T> {
     fn judge_fault(&self, fault: Fault, candidate: &Spot) -> Outcome {
         match fault {
             Fault::Directory => Outcome::Fatal(Refusal::new(Why::Directory)),
-            Fault::Special => Outcome::Fatal(Refusal::with(Why::NotElf, "not a regular file")),
+            Fault::Special | Fault::OfKernel => Outcome::Fatal(Refusal::with(Why::NotElf, "not a regular file")),
             Fault::System(Errno::NOENT) => Outcome::Skip(Refusal::new(Why::Absent)),
             Fault::System(Errno::ACCESS | Errno::PERM) => Outcome::Skip(Refusal::new(Why::Unreadable)),
             Fault::Loop => self.end_of_list(candidate, Refusal::new(Why::Loop)),

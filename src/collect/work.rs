@@ -336,7 +336,10 @@ impl Work {
         if libc != Libc::Glibc {
             return None;
         }
-        match files.read(Path::new(SYSTEM_PRELOAD), MAX_PRELOAD) {
+        match files.read(Path::new(SYSTEM_PRELOAD), MAX_PRELOAD + 1) {
+            Ok(list) if list.len() as u64 > MAX_PRELOAD => {
+                Some(findings::system_preload(&format!("more than {MAX_PRELOAD} bytes of names")))
+            }
             Ok(list) => {
                 let names: Vec<String> = preloaded(&list).iter().map(|name| printable(name).to_string()).collect();
                 (!names.is_empty()).then(|| findings::system_preload(&names.join(", ")))
@@ -363,6 +366,7 @@ fn unusable(cache: &Path, fault: Fault) -> Cause {
     let what = match fault {
         Fault::Directory => "it is a directory",
         Fault::Special => "it is not a regular file",
+        Fault::OfKernel => "it is a file of the kernel's own",
         Fault::Loop => "it is behind too many symlinks",
         Fault::System(_) => return fault.into_cause().within(format_args!("the loader's cache {}", printable(cache))),
     };

@@ -26,9 +26,13 @@ mod musl;
 mod mutated;
 mod names;
 mod needs;
+#[path = "../shared/odd.rs"]
+mod odd;
 mod outputs;
 mod placing;
 mod proving;
+#[path = "../shared/random.rs"]
+mod random;
 mod rights;
 mod root;
 mod searching;

@@ -18,6 +18,8 @@ mod link;
 mod loader;
 mod musl;
 mod names;
+#[path = "../shared/odd.rs"]
+mod odd;
 mod packed;
 mod packing;
 mod parallel;
