@@ -35,6 +35,7 @@ mod tokens;
 mod told;
 mod versions;
 mod wanted;
+mod weight;
 mod work;
 
 use std::ffi::OsString;
@@ -71,6 +72,7 @@ pub(crate) use replay::{Answered, Replay, ReplayStart, replay};
 pub(crate) use search::FileTree;
 pub(crate) use setting::{Cpu, SYSTEM_PRELOAD, Setting, excludes};
 pub(crate) use source::Source;
+pub use weight::Weight;
 
 /// Finds the closure of a program. [`Closure::of`] is the short way.
 ///

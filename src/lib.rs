@@ -107,7 +107,7 @@ pub use check::{Check, Problem, check};
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use collect::fuzzing;
-pub use collect::{Closure, Collector, Explanation, Libc, Link, Object, Request};
+pub use collect::{Closure, Collector, Explanation, Libc, Link, Object, Request, Weight};
 pub use error::{Error, ErrorKind, Result};
 pub use finding::{Finding, Level};
 pub use need::{Clue, Evidence, Excluded, Need, Requirement};

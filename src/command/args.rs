@@ -251,8 +251,18 @@ pub(crate) struct Inspect {
     /// unless --with or --auto asks for them; or all that is known.
     #[arg(long, value_name = "FORMAT", default_value = "tree")]
     pub(crate) format: InspectFormat,
+    /// Begin with what would save most if it were not needed. Instead of a tree, this gives a line for each file: its size,
+    /// its size with what only it pulls in, and the library through which alone it is needed.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) sort: Option<SortKey>,
     #[command(flatten)]
     pub(crate) search: Search,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[cfg_attr(test, derive(Debug))]
+pub(crate) enum SortKey {
+    Size,
 }
 
 #[derive(Args)]

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::Path;
 
-use scratchpack::{Closure, Object, Request};
+use indicatif::DecimalBytes;
+use scratchpack::{Closure, Object, Request, Weight};
 
 use super::Failure;
-use super::args::{Inspect, InspectFormat};
+use super::args::{Inspect, InspectFormat, SortKey};
 use super::output::{say, say_findings, shown, write_json};
 use super::report::{ClosureReport, report_refusal};
 
@@ -20,10 +21,13 @@ pub(crate) fn run(inspect: &Inspect) -> Result<(), Failure> {
         }
         Err(error) => return Err(error.into()),
     };
-    match inspect.format {
-        InspectFormat::Tree => write_tree(&closure)?,
-        InspectFormat::List => write_list(&closure)?,
-        InspectFormat::Json => write_json(&ClosureReport::of(&closure))?,
+    match (inspect.format, inspect.sort) {
+        (InspectFormat::Tree, None) => write_tree(&closure)?,
+        (InspectFormat::Tree, Some(SortKey::Size)) => write_sizes(&closure)?,
+        (InspectFormat::List, None) => write_list(std::iter::once(closure.program()).chain(closure.objects()))?,
+        (InspectFormat::List, Some(SortKey::Size)) => write_list(closure.weights().iter().map(Weight::object))?,
+        (InspectFormat::Json, None) => write_json(&ClosureReport::of(&closure))?,
+        (InspectFormat::Json, Some(SortKey::Size)) => write_json(&ClosureReport::of(&closure).by_size())?,
     }
     match inspect.format {
         InspectFormat::Json => {}
@@ -38,12 +42,27 @@ pub(crate) fn run(inspect: &Inspect) -> Result<(), Failure> {
     if is_whole { Ok(()) } else { Err(Failure::Said) }
 }
 
-fn write_list(closure: &Closure) -> io::Result<()> {
-    let objects = std::iter::once(closure.program()).chain(closure.objects());
+fn write_list<'c>(objects: impl Iterator<Item = &'c Object>) -> io::Result<()> {
     // A name that holds the end of a line would be two files to whoever reads lines.
     let list: String = objects.map(|object| format!("{}\n", shown(&object.opened_on_machine()))).collect();
     // Ends of lines are where standard output lets go of what it has: this does so at once.
     io::stdout().lock().write_all(list.as_bytes())
+}
+
+/// What each file adds, and through what.
+fn write_sizes(closure: &Closure) -> io::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let weights = closure.weights();
+    writeln!(out, "{:>10} {:>10}", "size", "whole")?;
+    for weight in &weights {
+        let through = weight.only_through().map(|object| format!("  only through {}", shown(object.name())));
+        let [own, whole] = [weight.own(), weight.whole()].map(|bytes| DecimalBytes(bytes).to_string());
+        let opened = shown(weight.object().opened());
+        writeln!(out, "{own:>10} {whole:>10}  {opened}{}", through.unwrap_or_default())?;
+    }
+    let all = weights.iter().map(Weight::own).sum();
+    writeln!(out, "{:>10}             in all", DecimalBytes(all).to_string())?;
+    out.flush()
 }
 
 fn write_tree(closure: &Closure) -> io::Result<()> {

@@ -16,7 +16,7 @@ pub(super) fn inspection(arguments: &[OsString]) -> Option<Inspect> {
         _ => return None,
     };
     let is_name = binary.first().is_some_and(|first| *first != b'-');
-    is_name.then(|| Inspect { binary: OsStr::from_bytes(binary).into(), format, search: Search::default() })
+    is_name.then(|| Inspect { binary: OsStr::from_bytes(binary).into(), format, sort: None, search: Search::default() })
 }
 
 fn format(name: &[u8]) -> Option<InspectFormat> {

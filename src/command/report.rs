@@ -1,11 +1,12 @@
 //! What is known of a closure, as JSON.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
-use scratchpack::{Attempt, Closure, Clue, Elf, Evidence, Missing, Need, Object};
+use scratchpack::{Attempt, Closure, Clue, Elf, Evidence, Missing, Need, Object, Weight};
 use serde::Serialize;
 
 use super::args::Search;
@@ -59,6 +60,10 @@ struct ObjectReport {
     opened: String,
     source: String,
     size: u64,
+    /// With what only it pulls in.
+    whole_size: u64,
+    /// The path of the library through which alone it is needed.
+    only_through: Option<String>,
     needed_by: Vec<String>,
     found_by: &'static str,
     hidden: bool,
@@ -90,12 +95,20 @@ impl<'a> ClosureReport<'a> {
             libc: closure.libc().map(|libc| libc.name()),
             architecture: program.elf().machine().architecture(),
             isa_level: closure.isa_level(),
-            objects: closure.objects().iter().map(ObjectReport::of).collect(),
+            objects: object_reports(closure),
             missing: closure.missing().iter().map(MissingReport::of).collect(),
             needs: need_reports([closure]),
             excluded: excluded_reports([closure]),
             findings: finding_reports(closure.findings()),
         }
+    }
+}
+
+impl ClosureReport<'_> {
+    /// With what would save most if it were not needed first.
+    pub(super) fn by_size(mut self) -> Self {
+        self.objects.sort_by_key(|object| Reverse(object.whole_size));
+        self
     }
 }
 
@@ -195,14 +208,25 @@ impl EvidenceReport {
     }
 }
 
+/// Everything but the program, in load order.
+fn object_reports(closure: &Closure) -> Vec<ObjectReport> {
+    let weights = closure.weights();
+    let weights: HashMap<&Path, &Weight<'_>> = weights.iter().map(|weight| (weight.object().path(), weight)).collect();
+    let weight = |object: &Object| weights.get(object.path()).copied();
+    closure.objects().iter().filter_map(weight).map(ObjectReport::of).collect()
+}
+
 impl ObjectReport {
-    fn of(object: &Object) -> Self {
+    fn of(weight: &Weight<'_>) -> Self {
+        let object = weight.object();
         ObjectReport {
             name: text(object.name()),
             path: text(object.path()),
             opened: text(object.opened()),
             source: text(&object.source()),
             size: object.size(),
+            whole_size: weight.whole(),
+            only_through: weight.only_through().map(|object| text(object.path())),
             needed_by: object.needed_by().map(text).collect(),
             found_by: object.found_by().code(),
             hidden: object.is_hidden(),
