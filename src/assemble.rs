@@ -117,8 +117,8 @@ impl Image {
     }
 
     /// The paths on this machine on which the image hangs, each once, in bytewise order: the files that go into it, and
-    /// what else decided on them (see [`Closure::inputs`]), directories too. While none of them has changed, the same
-    /// call makes the same image.
+    /// what else decided on them (see [`Closure::inputs`]), directories too. While none of them has changed, and symlinks
+    /// to directories lead where they led, the same call makes the same image.
     pub fn inputs(&self) -> impl Iterator<Item = PathBuf> {
         let given = self.entries().filter_map(|entry| match entry.content() {
             Content::File(source) => Some(source.on_machine()),
@@ -205,30 +205,41 @@ impl Image {
         Ok(Written::new(&layer, &documents, layer.blob.size))
     }
 
-    /// Writes a depfile, as make, ninja, CMake and Meson read it: a rule by which `target`, an output as the build tool
-    /// names it, hangs on all [`Image::inputs`], but for the directories in which `target` and `file` are, because these
+    /// Writes a depfile, as make, ninja, CMake and Meson read it: a rule by which the first of `outputs`, as the build tool
+    /// names it, hangs on all [`Image::inputs`], but for the directories in which `outputs` and `file` are, because these
     /// change whenever something is written there. Paths below `base`, the directory that the build tool works in, are
     /// written relative to it, so that it knows its own files by them.
     ///
     /// Build tools compare modification times. What a package manager replaces by something older they do not notice.
     ///
     /// # Errors
-    /// Those of [`Image::write_archive`]; [`Unsupported`](crate::ErrorKind::Unsupported) where a path has a line end.
-    pub fn write_depfile(
-        &self,
-        file: impl AsRef<Path>,
-        target: impl AsRef<Path>,
-        base: impl AsRef<Path>,
-    ) -> Result<()> {
-        let (file, target, base) = (file.as_ref(), target.as_ref(), base.as_ref());
-        let written = [file, target].map(|path| directory_to_be(path, base));
-        let inputs = self.inputs().filter(|input| !written.contains(input));
+    /// Those of [`Image::write_archive`]; [`Unsupported`](crate::ErrorKind::Unsupported) where no depfile can name a path,
+    /// because a line ends in it, or because of one of `;*?|<>'"&^` and the backtick and backslash.
+    pub fn write_depfile(&self, file: impl AsRef<Path>, outputs: &[&Path], base: impl AsRef<Path>) -> Result<()> {
+        let (file, base) = (file.as_ref(), base.as_ref());
+        self.expect_no_input(file)?;
+        let written: Vec<PathBuf> = outputs.iter().chain([&file]).map(|path| directory_to_be(path, base)).collect();
+        let is_written = |input: &PathBuf| std::fs::canonicalize(input).is_ok_and(|real| written.contains(&real));
+        let inputs = self.inputs().filter(|input| !is_written(input));
+        let target = outputs.first().copied().unwrap_or(file);
         let relative = |input: PathBuf| match input.strip_prefix(base) {
             Ok(below) if below != Path::new("") => below.to_owned(),
             _ => input,
         };
         let text = depfile::text(target, &inputs.map(relative).collect()).map_err(|cause| cause.on(WRITE, file))?;
         publish_small(file, &text, self.making.durability)
+    }
+
+    /// Writes the [id](Written::config_digest) of what was written to a file, without a line end, as `docker build
+    /// --iidfile` does. A file that says so already is left as it is, with its time: what hangs on it alone is not made
+    /// again.
+    ///
+    /// # Errors
+    /// Those of [`Image::write_archive`].
+    pub fn write_id(&self, file: impl AsRef<Path>, written: &Written) -> Result<()> {
+        let (file, id) = (file.as_ref(), written.config_digest.as_bytes());
+        self.expect_no_input(file)?;
+        if holds(file, id) { Ok(()) } else { publish_small(file, id, self.making.durability) }
     }
 
     /// A file that goes into the image must not be replaced by it.
@@ -356,19 +367,6 @@ impl Written {
     /// The digest of the configuration, which docker calls the image's id.
     pub fn config_digest(&self) -> &str {
         &self.config_digest
-    }
-
-    /// Writes the digest of the configuration alone to a file, without a line end, as `docker build --iidfile` does. A
-    /// file that says so already is left as it is, with its time: what hangs on it alone is not made again.
-    ///
-    /// # Errors
-    /// Those of [`Image::write_archive`].
-    pub fn write_id(&self, file: impl AsRef<Path>) -> Result<()> {
-        let file = file.as_ref();
-        match holds(file, self.config_digest.as_bytes()) {
-            true => Ok(()),
-            false => publish_small(file, self.config_digest.as_bytes(), Durability::Durable),
-        }
     }
 
     /// The digest of the layer as it was written, compressed or not.

@@ -23,10 +23,9 @@ pub fn rerun_if_changed(image: &Image) {
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     // OUT_DIR is <target>/<profile>/build/<package>/out.
     let target = variable("OUT_DIR").and_then(|out| out.ancestors().nth(4).map(Path::to_owned));
-    let own: Vec<PathBuf> =
-        [variable("CARGO_MANIFEST_DIR"), target, variable("OUT_DIR")].into_iter().flatten().collect();
+    let built: Vec<PathBuf> = [target, variable("OUT_DIR")].into_iter().flatten().collect();
+    let own: Vec<PathBuf> = variable("CARGO_MANIFEST_DIR").into_iter().chain(built.iter().cloned()).collect();
     let mut out = std::io::stdout().lock();
-    let built = &own[1..];
     // The script itself changes them: they say nothing of what it hangs on.
     let is_built = |input: &Path| {
         input.is_dir() && built.iter().any(|directory| is_below(input, directory) || is_below(directory, input))
@@ -55,7 +54,7 @@ fn lines(inputs: impl Iterator<Item = PathBuf>, own: &[PathBuf]) -> Vec<String> 
     lines
 }
 
-/// The input's path has its symlinks resolved; the directory's may have some.
+/// Either path may have symlinks: that of an input is as it was opened, or resolved.
 fn is_below(input: &Path, directory: &Path) -> bool {
     input.starts_with(directory) || std::fs::canonicalize(directory).is_ok_and(|real| input.starts_with(real))
 }

@@ -164,7 +164,7 @@ impl Fault {
 
 /// Why such a file is not read: its size says nothing of what it holds, and to read it may have effects.
 pub(crate) const OF_KERNEL: &str =
-    "it is a file of the kernel's own, with no size of its own; copy it first, and give the copy";
+    "it is a file of the kernel's own, whose size does not tell what it holds; copy it first, and give the copy";
 
 impl From<Errno> for Fault {
     fn from(errno: Errno) -> Self {

@@ -9,14 +9,17 @@ use crate::error::Cause;
 
 /// A rule for `target`, and an empty one for each of its inputs: without that, make gives up where one is gone.
 pub(super) fn text(target: &Path, inputs: &BTreeSet<PathBuf>) -> Result<Vec<u8>, Cause> {
-    let unnameable = inputs.iter().map(PathBuf::as_path).chain([target]).find(|path| has_line_end(path));
+    let unnameable = inputs.iter().map(PathBuf::as_path).chain([target]).find(|path| !is_nameable(path));
     if let Some(path) = unnameable {
         let name = crate::text::printable(path);
-        return Err(Cause::Unsupported(format!("no depfile can name {name}, for a line ends in it; rename it")));
+        let why = "it has characters by which make and ninja mean something else; rename it";
+        return Err(Cause::Unsupported(format!("no depfile can name {name}: {why}")));
     }
     let mut text = escaped(target);
     text.push(b':');
-    for input in inputs {
+    // The first one, with a `=`, would be a variable of the target.
+    let (odd, plain): (Vec<_>, Vec<_>) = inputs.iter().partition(|input| input.as_os_str().as_bytes().contains(&b'='));
+    for input in plain.into_iter().chain(odd) {
         text.extend_from_slice(b" \\\n ");
         text.extend(escaped(input));
     }
@@ -30,22 +33,21 @@ pub(super) fn text(target: &Path, inputs: &BTreeSet<PathBuf>) -> Result<Vec<u8>,
     Ok(text)
 }
 
-fn has_line_end(path: &Path) -> bool {
-    path.as_os_str().as_bytes().iter().any(|byte| matches!(byte, b'\n' | b'\r'))
+/// Whether make and ninja read a name alike: to one or the other, the rest ends it, or is a pattern, a recipe, an escape.
+fn is_nameable(path: &Path) -> bool {
+    let is_odd = |byte: &u8| byte.is_ascii_control() || b";*?|<>'\"&^`\\".contains(byte);
+    !path.as_os_str().as_bytes().iter().any(is_odd)
 }
 
-/// As both make and ninja read it back: backslashes count only before what they keep from its meaning.
 fn escaped(path: &Path) -> Vec<u8> {
     let mut text = Vec::new();
-    let mut backslashes = 0;
     for &byte in path.as_os_str().as_bytes() {
         match byte {
-            b' ' | b'\t' | b'#' | b':' => text.resize(text.len() + backslashes + 1, b'\\'),
+            b' ' | b'#' | b':' => text.push(b'\\'),
             b'$' => text.push(b'$'),
             _ => {}
         }
         text.push(byte);
-        backslashes = if byte == b'\\' { backslashes + 1 } else { 0 };
     }
     text
 }
@@ -69,10 +71,10 @@ mod tests {
 
     #[test]
     fn what_means_something_to_make_is_escaped() {
-        assert_eq!(
-            of("a b", &["$x#y", r"p\q", r"p\ q", "c:d"]).unwrap().lines().take(5).collect::<Vec<_>>(),
-            [r"a\ b: \", r" $$x\#y \", r" c\:d \", r" p\\\ q \", r" p\q",]
-        );
-        assert!(of("a", &["x\ny"]).is_err());
+        let text = of("a b", &["$x#y", "a=b", "c:d"]).unwrap();
+        assert_eq!(text.split("\n\n").next(), Some("a\\ b: \\\n $$x\\#y \\\n c\\:d \\\n a=b"));
+        for odd in ["x\ny", "x;touch y", "x|y", "x*", r"x\#", "x'", "x\ty"] {
+            assert!(of("a", &[odd]).is_err() && of(odd, &["a"]).is_err(), "{odd}");
+        }
     }
 }

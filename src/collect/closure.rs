@@ -267,7 +267,8 @@ impl Object {
     /// its way mean something else outside of the root; the link's directory then.
     fn seen_on_machine(&self, walker: &Walker<'_>) -> PathBuf {
         let opened = self.opened_on_machine();
-        let leads_there = walker.walk(&opened).is_ok_and(|walk| walk.real == self.source());
+        let real = |path: &Path| walker.walk(path).ok().map(|walk| walk.real);
+        let leads_there = real(&opened).is_some_and(|opened| real(&self.source()) == Some(opened));
         let directory = || opened.parent().and_then(|directory| walker.directory(directory).ok());
         match leads_there {
             true => opened,

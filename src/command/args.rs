@@ -232,7 +232,7 @@ pub(crate) struct Build {
     #[arg(long, value_name = "FILE", help_heading = "What comes back")]
     pub(crate) iidfile: Option<PathBuf>,
     /// Write what OUT hangs on to FILE, in the syntax of make, for make, ninja, CMake and Meson: all files, and the
-    /// directories in which a new file would change something. Of a layout, the rule is for OUT/index.json.
+    /// directories in which a new file would change something, but for those of OUT and FILEs. Of a layout, the rule is for OUT/index.json.
     #[arg(long, value_name = "FILE", help_heading = "What comes back")]
     pub(crate) depfile: Option<PathBuf>,
     /// How to answer: the digest of the manifest of what was written, or of the image uncompressed where it was loaded

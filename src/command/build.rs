@@ -19,8 +19,7 @@ use super::report::{ClosureReport, excluded_reports, need_reports, report_failur
 pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     let output = build.output.as_deref().map(|out| Output::of(build, out)).transpose()?;
     let target = output.as_ref().and_then(Output::target);
-    let has_id = build.load || output.as_ref().is_some_and(|output| output.kind != Kind::Rootfs);
-    let beside = Beside::of(build.iidfile.as_deref().map(|file| (file, has_id)), build.depfile.as_deref(), target)?;
+    let beside = Beside::of(build.iidfile.as_deref(), build.depfile.as_deref(), target)?;
     // Before anything is written, because without it all would be for nothing.
     let tool = build.load.then(Tool::find).transpose()?;
     let mut builder = builder(build)?;
@@ -76,6 +75,9 @@ impl<'a> Output<'a> {
         let output = Output { kind: build.kind.unwrap_or_else(|| kind_of(path)), path };
         if output.is_stdout() && matches!(output.kind, Kind::Layout | Kind::Rootfs) {
             return Err(Failure::Usage("a layout or root directory cannot go to standard output".into()));
+        }
+        if output.kind == Kind::Rootfs && build.iidfile.is_some() && !build.load {
+            return Err(Failure::Usage("a root directory is no image, and has no id; leave out --iidfile".into()));
         }
         if output.is_stdout() && build.format == ReportFormat::Json {
             return Err(Failure::Usage("standard output cannot hold the image and a report; give another -o".into()));

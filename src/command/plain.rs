@@ -90,7 +90,7 @@ mod tests {
             [("tree", InspectFormat::Tree), ("list", InspectFormat::List), ("json", InspectFormat::Json)]
         {
             let arguments = ["inspect", "--format", name, "app"].map(OsString::from);
-            let expected = Inspect { binary: "app".into(), format, search: Search::default() };
+            let expected = Inspect { binary: "app".into(), format, sort: None, search: Search::default() };
             assert_eq!(inspection(&arguments).as_ref(), Some(&expected));
             assert_eq!(parsed(&arguments), Some(expected));
         }

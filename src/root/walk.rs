@@ -9,7 +9,7 @@ use std::rc::Rc;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use super::{Fault, Input, Root, expect_regular_type, split};
+use super::{Fault, Input, Listed, Root, expect_regular_type, split};
 
 pub(crate) use crate::limits::MAX_LINKS;
 
@@ -135,8 +135,12 @@ impl<'r> Walker<'r> {
     }
 
     fn known(&self, walk: Walk) -> Rc<Known> {
-        let names = self.names.borrow_mut().entry(walk.real.clone().into_os_string()).or_default().clone();
+        let names = self.names_of(&walk);
         Rc::new(Known { walk, names })
+    }
+
+    fn names_of(&self, directory: &Walk) -> Rc<RefCell<Names>> {
+        self.names.borrow_mut().entry(directory.real.clone().into_os_string()).or_default().clone()
     }
 
     /// Whether earlier looks tell that nothing stands at `name` in `directory`.
@@ -157,17 +161,29 @@ impl<'r> Walker<'r> {
         self.root.names(&directory.walk.real)
     }
 
-    /// The real directories in which one more name would have made a difference: those that lacked a name or were listed,
-    /// and of those that are not there, what they would be made in.
+    /// What the directory where `path` leads holds, in no order, if that is no more than `limit`.
+    pub(crate) fn list(&self, path: &Path, limit: usize) -> Result<Vec<Listed>, Fault> {
+        let directory = self.known_directory(path)?;
+        directory.names.borrow_mut().count_question();
+        self.root.list(&directory.walk.real, limit)
+    }
+
+    /// The real directories in which another name would have made a difference: those that lacked a name or were listed,
+    /// those of the links that led there, and of those that are not there, what they would be made in.
     pub(crate) fn searched(&self) -> Vec<PathBuf> {
         let names = self.names.borrow();
-        let asked = names.iter().filter(|(_, names)| !matches!(*names.borrow(), Names::Absent(0)));
-        let asked = asked.map(|(real, _)| PathBuf::from(real));
+        let was_asked = |names: &RefCell<Names>| !matches!(*names.borrow(), Names::Absent(0));
+        let asked = names.iter().filter(|(_, names)| was_asked(names)).map(|(real, _)| PathBuf::from(real));
         let directories = self.directories.borrow();
+        let known = directories.values().filter_map(|known| known.as_ref().ok());
+        let links = known.filter(|known| was_asked(&known.names)).flat_map(|known| known.walk.links());
+        // That `/lib` is a link is so for good.
+        let links = links.filter_map(|link| link.parent()).filter(|parent| *parent != Path::new("/"));
+        let links: Vec<PathBuf> = links.map(Path::to_owned).collect();
         let absent = directories.iter().filter(|(_, known)| known.is_err()).map(|(path, _)| Path::new(path));
         let is_there = |path: &Path| directories.get(path.as_os_str()).and_then(|known| known.as_ref().ok());
         let above = absent.filter_map(|path| path.ancestors().find_map(is_there));
-        asked.chain(above.map(|known| known.walk.real.clone())).collect()
+        asked.chain(links).chain(above.map(|known| known.walk.real.clone())).collect()
     }
 
     fn walk_to_directory(&self, path: &Path) -> Result<Walk, Fault> {
@@ -215,7 +231,12 @@ impl<'r> Walker<'r> {
 
     /// Goes from a directory to one of its names, through whatever symlinks stand there.
     fn enter(&self, mut walk: Walk, name: &OsStr) -> Result<Walk, Fault> {
-        let kind = FileType::from_raw_mode(self.root.status(&walk.real, name)?.st_mode);
+        let status = self.root.status(&walk.real, name).inspect_err(|fault| {
+            if *fault == Fault::System(Errno::NOENT) {
+                self.names_of(&walk).borrow_mut().count_question();
+            }
+        });
+        let kind = FileType::from_raw_mode(status?.st_mode);
         if kind == FileType::Symlink {
             let target = self.root.read_link(&walk.real, name)?;
             return self.cross(walk, name, target);
@@ -254,6 +275,14 @@ impl<'r> Walker<'r> {
 impl Walk {
     fn start() -> Self {
         Walk { real: PathBuf::from("/"), steps: Vec::new(), links: 0, kind: FileType::Directory }
+    }
+
+    /// The symlinks that were crossed.
+    fn links(&self) -> impl Iterator<Item = &Path> {
+        self.steps.iter().filter_map(|step| match &**step {
+            Step::Link { at, .. } => Some(at.as_path()),
+            Step::Left(_) => None,
+        })
     }
 
     /// A walk that ended at this regular file.

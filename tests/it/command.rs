@@ -635,3 +635,37 @@ fn sizes_are_told_by_file_and_with_what_only_it_pulls_in() {
     assert_eq!(size(&a, "whole_size"), size(&a, "size") + size(&data, "size"));
     assert_eq!((&a["only_through"], &data["only_through"]), (&Value::Null, &json!("/lib/liba.so")));
 }
+
+#[test]
+fn what_is_written_beside_an_image_is_a_file_of_its_own() {
+    let root = Root::debian().file("/app", &program(&[])).directory("/there");
+    let build = |more: &[&str]| scratchpack(&root, &[&["build", "app", "--sysroot", "."], more].concat());
+    for (more, status) in [
+        (&["-o", "a.tar", "--iidfile", "./a.tar"][..], 2),
+        (&["-o", "a.tar", "--depfile", "there/../a.tar"], 2),
+        (&["-o", "there/", "--iidfile", "there/index.json"], 2),
+        (&["-o", "a.tar", "--iidfile", "x", "--depfile", "x"], 2),
+        (&["-o", "-", "--depfile", "x"], 2),
+        (&["-o", "a", "--type", "rootfs", "--iidfile", "x"], 2),
+        (&["-o", "a.tar", "--iidfile", "app"], 1),
+        (&["-o", "a.tar", "--iidfile", "there"], 1),
+        (&["-o", "b.tar", "--depfile", "nowhere/x"], 1),
+    ] {
+        let output = build(more);
+        assert_eq!(output.status.code(), Some(status), "{more:?}: {}", err(&output));
+        assert!(out(&output).is_empty() && !root.on_machine("/b.tar").exists(), "{more:?}");
+    }
+    assert_eq!(fs::read(root.on_machine("/app")).unwrap(), program(&[]).bytes());
+    let output = build(&["-o", "c.tar", "--iidfile", "c.id", "--depfile", "c.d"]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(fs::read_to_string(root.on_machine("/c.id")).unwrap().starts_with("sha256:"));
+    assert!(fs::read_to_string(root.on_machine("/c.d")).unwrap().starts_with("c.tar: \\\n"));
+}
+
+#[test]
+fn a_report_tells_how_long_each_stage_took() {
+    let root = Root::debian().file("/app", &program(&[]));
+    let output = scratchpack(&root, &["build", "app", "--sysroot", ".", "-o", "a.tar", "--format", "json"]);
+    let timings = &serde_json::from_str::<Value>(&out(&output)).unwrap()["timings"];
+    assert!(timings["resolve"].is_f64() && timings["write"].is_f64() && timings["load"].is_null(), "{timings}");
+}

@@ -397,7 +397,10 @@ fn who_gives_a_file_of_the_kernel_is_told_to_copy_it_and_who_gives_a_device_is_n
     let file = |path: &str| root.builder("/app").file(path, "/x").build().map(drop).unwrap_err();
     let (kernel, device) = (file("/proc/self/status"), file("/dev/null"));
     assert_eq!((kernel.kind(), device.kind()), (ErrorKind::InvalidOption, ErrorKind::InvalidOption));
-    assert!(kernel.to_string().contains("of the kernel's own, with no size of its own; copy it first"), "{kernel}");
+    assert!(
+        kernel.to_string().contains("of the kernel's own, whose size does not tell what it holds; copy it first"),
+        "{kernel}"
+    );
     assert!(device.to_string().contains("it is a device, a FIFO or a socket"), "{device}");
     let others = [Image::from_binary("/proc/self/status").map(drop), check("/proc/self/status").map(drop)];
     for error in others.map(Result::unwrap_err) {

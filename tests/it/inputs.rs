@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use scratchpack::{Collector, Image, Need};
+use scratchpack::{Collector, ErrorKind, Image, Need};
 
 use crate::elf::{Fixture, LOADER, RUNPATH, library, program};
 use crate::root::{Root, cache};
@@ -108,7 +108,7 @@ fn a_depfile_names_inputs_as_the_build_tool_does() {
         .bytes("/etc/ld.so.cache", b"");
     let depfile = root.on_machine("/w/out/app.d");
     let base = root.on_machine("/w");
-    root.image("/w/app").write_depfile(&depfile, "out/app.tar", &base).unwrap();
+    root.image("/w/app").write_depfile(&depfile, &["out/app.tar".as_ref()], &base).unwrap();
     let text = fs::read_to_string(depfile).unwrap();
     let (rule, rest) = text.split_once("\n\n").unwrap();
     let own = |path: &str| root.on_machine(path).display().to_string();
@@ -122,8 +122,8 @@ fn a_depfile_names_inputs_as_the_build_tool_does() {
 #[test]
 fn a_path_with_a_line_end_is_in_no_depfile() {
     let root = Root::debian().file("/a\nb", &program(&[]));
-    let error = root.image("/a\nb").write_depfile(root.on_machine("/d"), "a.tar", root.path()).unwrap_err();
-    assert!(error.to_string().contains("a line ends in it") && !root.on_machine("/d").exists(), "{error}");
+    let error = root.image("/a\nb").write_depfile(root.on_machine("/d"), &["a.tar".as_ref()], root.path()).unwrap_err();
+    assert!(error.to_string().contains("no depfile can name") && !root.on_machine("/d").exists(), "{error}");
 }
 
 #[test]
@@ -131,14 +131,53 @@ fn an_id_file_changes_with_the_image_alone() {
     let root = Root::debian().file("/app", &program(&[]));
     let written = root.image("/app").write_archive(root.on_machine("/app.tar")).unwrap();
     let file = root.on_machine("/app.id");
-    written.write_id(&file).unwrap();
+    root.image("/app").write_id(&file, &written).unwrap();
     assert_eq!(fs::read_to_string(&file).unwrap(), written.config_digest());
     let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
     fs::File::options().write(true).open(&file).unwrap().set_modified(old).unwrap();
-    written.write_id(&file).unwrap();
+    root.image("/app").write_id(&file, &written).unwrap();
     assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), old);
     let root = root.file("/app", &program(&[]).data(b"new"));
-    root.image("/app").write_archive(root.on_machine("/app.tar")).unwrap().write_id(&file).unwrap();
+    let image = root.image("/app");
+    image.write_id(&file, &image.write_archive(root.on_machine("/app.tar")).unwrap()).unwrap();
     assert_ne!(fs::read_to_string(&file).unwrap(), written.config_digest());
     assert!(fs::metadata(&file).unwrap().modified().unwrap() > old);
+}
+
+#[test]
+fn nothing_beside_an_image_replaces_what_goes_into_it() {
+    let root = Root::debian().file("/app", &program(&["libx.so"])).file("/lib/libx.so", &library("libx.so"));
+    let image = root.image("/app");
+    let written = image.write_archive(root.on_machine("/app.tar")).unwrap();
+    for input in ["/app", "/lib/libx.so"].map(|input| root.on_machine(input)) {
+        let before = fs::read(&input).unwrap();
+        let depfile = image.write_depfile(&input, &["app.tar".as_ref()], root.path());
+        for error in [depfile.unwrap_err(), image.write_id(&input, &written).unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::OutputRefused);
+        }
+        assert!(fs::read(&input).unwrap() == before);
+    }
+}
+
+/// The link to a directory in which something was looked for in vain, and what a link without an end leads to.
+#[test]
+fn what_links_on_the_way_lead_to_is_watched() {
+    let root = Root::debian()
+        .file("/bin/app", &program(&["libx.so"]).with(RUNPATH, "/opt/now:/opt/broken:/opt/l"))
+        .directory("/srv/v1")
+        .link("/opt/now", "../srv/v1")
+        .directory("/far")
+        .link("/opt/broken", "/far/missing")
+        .file("/opt/l/libx.so", &library("libx.so"));
+    let inputs = inputs(&root, &root.image("/bin/app"));
+    assert!(inputs.is_superset(&named(&["/opt", "/srv/v1", "/far"])), "{inputs:?}");
+}
+
+#[test]
+fn a_new_time_zone_is_seen_by_its_directory() {
+    let zone = "/usr/share/zoneinfo/Europe/Berlin";
+    let root = Root::debian().file("/app", &program(&[])).bytes(zone, b"TZif2");
+    let image = root.builder("/app").with(Need::TimeZones).build().map(verified).unwrap();
+    let inputs = inputs(&root, &image);
+    assert!(inputs.is_superset(&named(&[zone, "/usr/share/zoneinfo", "/usr/share/zoneinfo/Europe"])), "{inputs:?}");
 }

@@ -68,8 +68,7 @@ impl Tree<'_, '_> {
 
     /// What a directory holds, in the order of the bytes of the names; nothing where it is gone.
     fn list(&self, path: &Path) -> Result<Vec<(OsString, ListedKind)>, Fault> {
-        let real = self.walker.directory(path).map(|walk| walk.real);
-        let listed = match real.and_then(|real| self.around.root.list(&real, MAX_ENTRIES)) {
+        let listed = match self.walker.list(path, MAX_ENTRIES) {
             Err(fault @ Fault::System(Errno::OVERFLOW)) => return Err(fault),
             listed => self.around.files.noting(path, listed).unwrap_or_default(),
         };
