@@ -2,20 +2,21 @@
 
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use scratchpack::{Compression, Entry, EntryKind, Image, ImageBuilder, Level, Written};
+use scratchpack::{Compression, Entry, EntryKind, Image, ImageBuilder, Level, SbomFormat, Written};
 use serde::Serialize;
 
 use super::Failure;
 use super::args::{Build, Kind, ReportFormat};
 use super::load::Tool;
-use super::output::{finding_reports, say_findings, text, write_json};
+use super::output::{finding_reports, say_findings, shown, text, write_json};
 use super::progress::Bar;
 use super::report::{ClosureReport, excluded_reports, need_reports, report_failure};
 
 pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     let output = build.output.as_deref().map(|out| Output::of(build, out)).transpose()?;
+    let bills = bills(build, output.as_ref())?;
     // Before anything is written, because without it all would be for nothing.
     let tool = build.load.then(Tool::find).transpose()?;
     let mut builder = builder(build)?;
@@ -37,6 +38,10 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
             write_json(&Report::of(&image, None))?;
         }
         return Err(Failure::Failed("there are warnings, and --strict was given; nothing was written".into()));
+    }
+    // Before the image, which is what others wait for.
+    for (file, format) in &bills {
+        image.write_sbom(file, *format)?;
     }
     let written = output.as_ref().map(|output| output.write(&image)).transpose()?.flatten();
     let loaded = tool.as_ref().map(|tool| tool.load(&image)).transpose()?;
@@ -98,6 +103,21 @@ impl<'a> Output<'a> {
     }
 }
 
+/// Where a bill of materials is written, and in which form.
+fn bills<'a>(build: &'a Build, output: Option<&Output<'_>>) -> Result<Vec<(&'a Path, SbomFormat)>, Failure> {
+    let format = |file: &'a PathBuf| match SbomFormat::of_name(file) {
+        _ if output.is_some_and(|output| output.path == file) => {
+            Err(Failure::Usage(format!("--sbom {} is where the image is written; give another name", shown(file))))
+        }
+        Some(format) => Ok((file.as_path(), format)),
+        None => Err(Failure::Usage(format!(
+            "--sbom {} tells no format; let its name end in .spdx.json for SPDX, or in .cdx.json for CycloneDX",
+            shown(file)
+        ))),
+    };
+    build.sbom.iter().map(format).collect()
+}
+
 fn builder(build: &Build) -> Result<ImageBuilder, Failure> {
     let mut builder = Image::builder();
     // What is only loaded is not compressed; a cache then has it as it is.
@@ -151,7 +171,7 @@ fn add_extras(build: &Build, builder: &mut ImageBuilder) {
     for directory in &build.directories {
         builder.directory(&directory.path, directory.mode);
     }
-    builder.file_capabilities(build.file_capabilities).keep_setuid(build.keep_setuid);
+    builder.file_capabilities(build.file_capabilities).keep_setuid(build.keep_setuid).package_db(build.package_db);
 }
 
 /// The convention of reproducible builds is the command's, not the library's (reproducible-builds.org).

@@ -277,6 +277,7 @@ fn extras<'e>(closures: &'e [Closure], given: &'e [Extra]) -> Vec<&'e Extra> {
 fn extra_entry(extra: &Extra) -> Entry {
     let (reason, say, rank) = match &extra.origin {
         Origin::Caller => ("given by the caller".to_owned(), Say::Caller, Rank::Extra),
+        Origin::Packages(reason) => (printable(reason).to_string(), Say::Need, Rank::Library),
         Origin::Need(need) => (format!("the need {}", printable(&need.to_string())), Say::Need, Rank::Library),
     };
     let (content, rank, mode) = match &extra.content {
