@@ -346,17 +346,7 @@ impl Image {
 
 /// The files of an image that are copies, by each of their names.
 fn copied(tree: &Tree) -> Vec<Copied<'_>> {
-    let mut sources = std::collections::HashMap::new();
-    let mut copied = Vec::new();
-    for entry in tree.entries() {
-        let source = match entry.content() {
-            Content::File(source) => Some(*sources.entry(entry.path()).or_insert(source)),
-            Content::HardLink(first) => sources.get(first.as_path()).copied(),
-            _ => None,
-        };
-        copied.extend(source.map(|source| (entry.path(), source)));
-    }
-    copied
+    tree.entries().iter().filter_map(|entry| Some((entry.path(), entry.copied_from()?))).collect()
 }
 
 impl Written {

@@ -14,15 +14,15 @@ mod record;
 mod release;
 mod wanted;
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::analyze::Identity;
 use crate::collect::Source;
 use crate::error::{Cause, Result};
-use crate::root::Root;
+use crate::root::{FileId, Root};
 use database::Databases;
 use wanted::Wanted;
 
@@ -108,6 +108,8 @@ impl Package {
         self.database.as_deref()
     }
 
+    /// The names of licences that are not SPDX's.
+    #[cfg(feature = "sbom")]
     pub(crate) fn customs(&self) -> &[Custom] {
         &self.customs
     }
@@ -149,10 +151,17 @@ fn read(copied: &[Copied<'_>], databases: &mut Databases<'_>) -> Result<Packages
     let distribution = release::read(databases)?.map(Arc::new);
     let mut found = dpkg::find(databases, &wanted)?;
     found.extend(apk::find(databases, &wanted)?);
+    found.iter_mut().for_each(|found| with_further_names(&mut found.files, copied));
     let mut list: Vec<Package> =
         found.into_iter().map(|found| found.package(databases.root, copied, distribution.as_ref())).collect();
     list.extend(noted(copied, &list)?);
     Ok(Packages { list: each_once(list), distribution, inputs: databases.inputs() })
+}
+
+/// Adds the names that hard links gave to files of a package: they have the same bytes.
+fn with_further_names(files: &mut BTreeSet<usize>, copied: &[Copied<'_>]) {
+    let ids: HashSet<FileId> = files.iter().map(|&file| copied[file].1.stamp.id).collect();
+    files.extend((0..copied.len()).filter(|&file| ids.contains(&copied[file].1.stamp.id)));
 }
 
 /// The packages that only files themselves tell of.

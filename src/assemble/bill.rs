@@ -72,7 +72,7 @@ impl Image {
             let known = match entry.content() {
                 Content::File(source) => Some(of_source(source)?),
                 Content::Generated(bytes) => Some(of_bytes(bytes)),
-                Content::HardLink(first) => files.get(first.as_path()).cloned(),
+                Content::HardLink(first, _) => files.get(first.as_path()).cloned(),
                 Content::Directory | Content::Link(_) => None,
             };
             files.extend(known.map(|known| (entry.path(), File { reason: entry.reason(), ..known })));

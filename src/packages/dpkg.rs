@@ -46,42 +46,51 @@ pub(super) fn find(databases: &mut Databases<'_>, wanted: &Wanted) -> Result<Vec
 
 /// Those of `status`, whose files are in `info`.
 fn installed(databases: &mut Databases<'_>, paths: &Paths<'_>) -> Result<Vec<Found>> {
-    let info = Path::new(INFO);
-    let listed = databases.names(info)?;
-    let with_list: HashSet<&[u8]> = listed.iter().filter_map(|listed| stem(listed, LIST)).collect();
-    let without_list = |key: &&[u8]| !with_list.contains(key);
-    let mut owners = Owners::new();
-    let mut bytes = Vec::new();
-    for file in &listed {
-        let (key, part): (_, fn(&[u8]) -> &[u8]) = match (stem(file, LIST), stem(file, SUMS).filter(without_list)) {
-            (Some(key), _) => (key, whole),
-            (None, Some(key)) => (key, path_of_sum),
-            (None, None) => continue,
-        };
-        databases.read_listed(info, file, &mut bytes)?;
-        paths.register(key, lines(&bytes).map(part), databases, &mut owners)?;
-    }
+    let owners = owners(databases, paths)?;
     if owners.is_empty() {
         return Ok(Vec::new());
     }
-    let mut found = Vec::new();
-    databases.read(Path::new(STATUS), &mut bytes)?;
-    let mut keys: HashMap<&[u8], Vec<(Option<&[u8]>, &[u8])>> = HashMap::new();
-    owners.keys().for_each(|key| {
-        let (name, architecture) = parts_of(key);
-        keys.entry(name).or_default().push((architecture, key));
-    });
-    for paragraph in paragraphs(&bytes) {
-        for &(architecture, key) in keys.get(name_of(paragraph).as_ref()).into_iter().flatten() {
-            let package = package(paragraph, Path::new(STATUS), &owners[key], databases)?;
-            found.extend(package.filter(|package| is_for(package, architecture)).map(|package| (key, package)));
+    let info = Path::new(INFO);
+    let files = |key: &[u8]| [info.join(named(key, LIST)), info.join(named(key, SUMS))];
+    let found = known_to_status(&owners, databases)?;
+    found.into_iter().map(|(key, package)| with_sums(package, files(key), databases, paths)).collect()
+}
+
+/// Who registered the wanted files. A package without a list of its files has their digests.
+fn owners(databases: &mut Databases<'_>, paths: &Paths<'_>) -> Result<Owners> {
+    let info = Path::new(INFO);
+    let listed = databases.names(info)?;
+    let with_list: HashSet<&[u8]> = listed.iter().filter_map(|listed| stem(listed, LIST)).collect();
+    let mut owners = Owners::new();
+    let mut bytes = Vec::new();
+    for file in &listed {
+        if let Some(key) = stem(file, LIST) {
+            databases.read_listed(info, file, &mut bytes)?;
+            paths.register(key, lines(&bytes), databases, &mut owners)?;
+        } else if let Some(key) = stem(file, SUMS).filter(|key| !with_list.contains(key)) {
+            databases.read_listed(info, file, &mut bytes)?;
+            paths.register(key, lines(&bytes).map(path_of_sum), databases, &mut owners)?;
         }
     }
-    // In `status` a package stands once for each architecture.
-    let mut seen = BTreeSet::new();
-    found.retain(|(key, _)| seen.insert(*key));
-    let files = |key: &[u8]| [info.join(named(key, LIST)), info.join(named(key, SUMS))];
-    found.into_iter().map(|(key, package)| with_sums(package, files(key), databases, paths)).collect()
+    Ok(owners)
+}
+
+/// What `status` says of the owners, each of which stands there once.
+fn known_to_status<'o>(owners: &'o Owners, databases: &mut Databases<'_>) -> Result<Vec<(&'o [u8], Found)>> {
+    let mut keys: HashMap<&[u8], Vec<&[u8]>> = HashMap::new();
+    owners.keys().for_each(|key| keys.entry(parts_of(key).0).or_default().push(key));
+    let mut bytes = Vec::new();
+    databases.read(Path::new(STATUS), &mut bytes)?;
+    let mut found: BTreeMap<&[u8], Found> = BTreeMap::new();
+    for paragraph in paragraphs(&bytes) {
+        for &key in keys.get(name_of(paragraph).as_ref()).into_iter().flatten() {
+            let package = package(paragraph, Path::new(STATUS), &owners[key], databases)?;
+            if let Some(package) = package.filter(|package| is_for(package, parts_of(key).1)) {
+                found.entry(key).or_insert(package);
+            }
+        }
+    }
+    Ok(found.into_iter().collect())
 }
 
 /// Those of `status.d`.
@@ -274,10 +283,6 @@ fn stem<'l>(listed: &'l Listed, suffix: &[u8]) -> Option<&'l [u8]> {
 
 fn named(key: &[u8], suffix: &[u8]) -> PathBuf {
     Path::new(OsStr::from_bytes(&[key, suffix].concat())).to_owned()
-}
-
-fn whole(line: &[u8]) -> &[u8] {
-    line
 }
 
 /// The path in a line of md5sums: a digest of 32 digits, two spaces, and a path without a slash before it.

@@ -360,7 +360,11 @@ fn join_hard_links(entries: &mut [Entry]) {
         let first = entries[names[0]].path.clone();
         let rank = names.iter().map(|&name| entries[name].rank).max().unwrap_or(Rank::Library);
         names.iter().for_each(|&name| entries[name].rank = rank);
-        names[1..].iter().for_each(|&name| entries[name].content = Content::HardLink(first.clone()));
+        for &name in &names[1..] {
+            if let Content::File(source) = &entries[name].content {
+                entries[name].content = Content::HardLink(first.clone(), source.clone());
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::documents::members;
 use crate::elf::{LOADER, NEEDED, RUNPATH, library, program, static_program};
+use crate::packages::{X, dpkg, merged};
 use crate::root::Root;
 use crate::stranger::{self, Stranger};
 use crate::verify::{self, verified, verify_output};
@@ -97,6 +98,8 @@ fn usage_errors_have_status_two() {
         &["build", "app", "-o", "-", "--type", "layout"],
         &["build", "app", "-o", "-", "--format", "json"],
         &["build", "app", "-o", "x.tar", "--sysroot", "nowhere"],
+        &["build", "app", "-o", "x.tar", "--sbom", "x.json"],
+        &["build", "app", "-o", "x.cdx.json", "--sbom", "x.cdx.json"],
         &["build", "app", "-o", "x.tar", "--library-path", "nowhere"],
         &["inspect"],
         &["check"],
@@ -608,4 +611,17 @@ fn a_bar_shows_on_a_terminal_what_takes_longer_than_a_second() {
     assert_eq!(on_a_terminal(&root, &[&big[..], &["--quiet"]].concat()), "END");
     assert_eq!(on_a_terminal(&root, &["build", "app", "-o", "app.tar"]), "END");
     assert_eq!(err(&scratchpack(&root, &big)), "");
+}
+
+#[test]
+fn a_build_tells_scanners_of_packages_and_writes_bills_of_materials() {
+    let root = dpkg(merged(), "libx1:amd64", &[X]);
+    let bills = ["--sbom", "app.spdx.json", "--sbom", "app.cdx.json"];
+    let build = ["build", "app", "--sysroot", ".", "-o", "app.tar", "--package-db"];
+    let output = scratchpack(&root, &[&build[..], &bills].concat());
+    assert_eq!((output.status.code(), err(&output)), (Some(0), String::new()));
+    let read = |name: &str| serde_json::from_slice::<Value>(&fs::read(root.on_machine(name)).unwrap()).unwrap();
+    assert_eq!(read("/app.spdx.json")["spdxVersion"], "SPDX-2.3");
+    assert_eq!(read("/app.cdx.json")["bomFormat"], "CycloneDX");
+    assert!(fs::read_to_string(root.on_machine("/app.spdx.json")).unwrap().contains("/var/lib/dpkg/status.d/libx1"));
 }

@@ -26,6 +26,7 @@ mod mutated;
 mod names;
 mod needs;
 mod outputs;
+mod packages;
 mod placing;
 mod proving;
 mod rights;
@@ -45,3 +46,5 @@ mod worst;
 mod command;
 #[cfg(feature = "cli")]
 mod loading;
+#[cfg(feature = "sbom")]
+mod sbom;
