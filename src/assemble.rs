@@ -136,7 +136,7 @@ impl Image {
             .into_iter()
     }
 
-    /// The packages of a distribution from which files of the image were copied, by the package databases of dpkg and apk in
+    /// The packages of a distribution from which files of the image were copied, by the package databases of dpkg, apk and rpm in
     /// the root (the sysroot, if there is one), read as files. A file that no database knows is told by its `.note.package`,
     /// if it has one.
     ///

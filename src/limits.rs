@@ -65,7 +65,7 @@ pub const MAX_DLOPEN_NOTES: usize = 1_024;
 /// Bytes of one file of a package database. A Debian with 3,000 packages has a `status` of 5 MB.
 pub const MAX_PACKAGE_FILE: u64 = 64 << 20;
 
-/// Bytes of all files of the package databases of a root. A Debian with 3,000 packages has 30 MB.
+/// Bytes of the package databases of a root that are read. A Debian with 3,000 packages has 30 MB.
 pub const MAX_PACKAGE_BYTES: u64 = 512 << 20;
 
 /// Files in one directory of a package database. A package of Debian has three to eight.

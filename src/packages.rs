@@ -12,6 +12,7 @@ mod paragraph;
 mod purl;
 mod record;
 mod release;
+mod rpm;
 mod wanted;
 
 use std::collections::btree_map::Entry;
@@ -48,7 +49,7 @@ pub struct Package {
 }
 
 impl Package {
-    /// What kind of package it is, by the name that package URLs have for it: `deb`, `apk`, or what a file's
+    /// What kind of package it is, by the name that package URLs have for it: `deb`, `apk`, `rpm`, or what a file's
     /// `.note.package` says, such as `rpm`.
     pub fn kind(&self) -> &str {
         &self.kind
@@ -151,6 +152,7 @@ fn read(copied: &[Copied<'_>], databases: &mut Databases<'_>) -> Result<Packages
     let distribution = release::read(databases)?.map(Arc::new);
     let mut found = dpkg::find(databases, &wanted)?;
     found.extend(apk::find(databases, &wanted)?);
+    found.extend(rpm::find(databases, &wanted)?);
     found.iter_mut().for_each(|found| with_further_names(&mut found.files, copied));
     let mut list: Vec<Package> =
         found.into_iter().map(|found| found.package(databases.root, copied, distribution.as_ref())).collect();

@@ -185,7 +185,8 @@ impl ImageBuilder {
 
     /// Puts into the image what tells scanners of vulnerabilities which packages its files came from, and of which
     /// distribution: for dpkg's `/var/lib/dpkg/status.d/<package>`, what the root's database says of it, and
-    /// `<package>.md5sums`, which of its files are here; for apk's `/lib/apk/db/installed`; and `/etc/os-release` and
+    /// `<package>.md5sums`, which of its files are here; for apk's `/lib/apk/db/installed`; for rpm's
+    /// `/var/lib/rpmmanifest/container-manifest-2`; and `/etc/os-release` and
     /// `/etc/debian_version` or `/etc/alpine-release`. `false` by default.
     ///
     /// What the caller puts at one of these paths counts instead. Where no package is found that could be told of, that is a
@@ -593,8 +594,8 @@ fn no_records(packages: &Packages) -> Finding {
     let distribution = packages.distribution.as_ref().map_or("an unknown distribution", |known| known.name());
     Finding::warning(
         "package-db",
-        "none of the image's files is known to dpkg's or apk's database in the root, so scanners are told of no package; \
-         an SBOM has what is known"
+        "none of the image's files is known to a package database in the root (dpkg's, apk's, or rpm's in SQLite), so \
+         scanners are told of no package"
             .to_owned(),
         printable(distribution),
     )

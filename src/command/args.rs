@@ -181,8 +181,8 @@ pub(crate) struct Build {
     /// Keep setuid and setgid bits, which are dropped otherwise. Files of an image belong to root.
     #[arg(long, help_heading = "What goes in")]
     pub(crate) keep_setuid: bool,
-    /// Tell scanners of vulnerabilities of the packages that files came from: what dpkg's or apk's database has of them, and
-    /// which distribution it is (/var/lib/dpkg/status.d, /lib/apk/db, /etc/os-release).
+    /// Tell scanners of vulnerabilities of the packages that files came from: what dpkg's, apk's or rpm's database has of them, and
+    /// which distribution it is (/var/lib/dpkg/status.d, /lib/apk/db, /var/lib/rpmmanifest, /etc/os-release).
     #[arg(long, help_heading = "What goes in")]
     pub(crate) package_db: bool,
 

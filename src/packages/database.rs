@@ -17,7 +17,7 @@ pub(super) struct Databases<'r> {
     pub(super) root: &'r Root,
     pub(super) walker: Walker<'r>,
     /// Bytes that may still be read.
-    left: u64,
+    pub(super) left: Cell<u64>,
     inputs: Vec<PathBuf>,
     /// Paths that were walked because they may be another name of something that is wanted.
     pub(super) walked: Cell<usize>,
@@ -26,7 +26,7 @@ pub(super) struct Databases<'r> {
 impl<'r> Databases<'r> {
     pub(super) fn of(root: &'r Root) -> Self {
         let walked = Cell::new(0);
-        Databases { root, walker: Walker::new(root), left: MAX_PACKAGE_BYTES, inputs: Vec::new(), walked }
+        Databases { root, walker: Walker::new(root), left: Cell::new(MAX_PACKAGE_BYTES), inputs: Vec::new(), walked }
     }
 
     /// What the directory at `path` holds, in the order of the names; nothing, where it is not there.
@@ -56,6 +56,18 @@ impl<'r> Databases<'r> {
         Ok(is_there)
     }
 
+    /// Opens the file at `path` to be read by position; `None`, where it is not there. It counts as an input.
+    pub(super) fn open(&mut self, path: &Path) -> Result<Option<Input>> {
+        match self.walker.open(path) {
+            Ok((_, input)) => {
+                self.inputs.push(self.root.on_machine(path));
+                Ok(Some(input))
+            }
+            Err(fault) if fault.is_absence() => Ok(None),
+            Err(fault) => Err(self.failed(path, cause_of(fault))),
+        }
+    }
+
     /// The same of a file that a directory listed, which is no input: what else it says, another file says as well.
     pub(super) fn read_listed(&mut self, directory: &Path, listed: &Listed, bytes: &mut Vec<u8>) -> Result<bool> {
         let path = directory.join(&listed.name);
@@ -75,14 +87,15 @@ impl<'r> Databases<'r> {
         }
     }
 
-    fn fill(&mut self, input: &Input, bytes: &mut Vec<u8>) -> Result<(), Cause> {
+    fn fill(&self, input: &Input, bytes: &mut Vec<u8>) -> Result<(), Cause> {
         let size = input.stamp.size;
         if size > MAX_PACKAGE_FILE {
             return Err(Cause::malformed(format!("it has {size} bytes; the limit is {MAX_PACKAGE_FILE}")));
         }
-        self.left = self.left.checked_sub(size).ok_or_else(|| {
+        let left = self.left.get().checked_sub(size).ok_or_else(|| {
             Cause::malformed(format!("all files of it have more than {MAX_PACKAGE_BYTES} bytes, which is the limit"))
         })?;
+        self.left.set(left);
         bytes.reserve_exact(usize::try_from(size).unwrap_or(usize::MAX));
         input.fill(bytes, 0)?;
         // A file that grows meanwhile is read as it was.

@@ -42,7 +42,7 @@ pub(crate) fn records(packages: &Packages) -> Vec<Extra> {
         let reason = "the distribution, for scanners".to_owned();
         extra(Path::new("/etc").join(at), bytes.to_vec(), reason)
     });
-    release.chain(dpkg(&packages.list)).chain(apk(&packages.list)).collect()
+    release.chain(dpkg(&packages.list)).chain(apk(&packages.list)).chain(rpm(&packages.list)).collect()
 }
 
 /// A file for each package, named after it, and one with the digests of its files (as images of "distroless" have them).
@@ -76,6 +76,15 @@ fn apk(list: &[Package]) -> Option<Extra> {
     let reason = "what apk knows of the packages in the image, for scanners".to_owned();
     let at = PathBuf::from("/lib/apk/db/installed");
     (!paragraphs.is_empty()).then(|| extra(at, paragraphs.concat(), reason))
+}
+
+/// One line for each package (as distroless images of CBL-Mariner have them): rpm's own database is none for a few packages.
+fn rpm(list: &[Package]) -> Option<Extra> {
+    let lines: Vec<u8> =
+        list.iter().filter(|package| is_of("rpm", package)).flat_map(|package| package.record.head.clone()).collect();
+    let reason = "what rpm knows of the packages in the image, for scanners".to_owned();
+    let at = PathBuf::from("/var/lib/rpmmanifest/container-manifest-2");
+    (!lines.is_empty()).then(|| extra(at, lines, reason))
 }
 
 /// What is said of the package, and of the files that are in the image, by their directories.

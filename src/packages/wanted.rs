@@ -33,6 +33,11 @@ impl Wanted {
         self.by_name.is_empty()
     }
 
+    /// Their file names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.by_name.keys().map(Vec::as_slice)
+    }
+
     /// Whether any of them has this file name.
     pub(super) fn has_name(&self, name: &[u8]) -> bool {
         self.by_name.contains_key(name)

@@ -53,6 +53,8 @@ mod loading;
 #[cfg(feature = "cli")]
 mod needs;
 #[cfg(feature = "cli")]
+mod rpm;
+#[cfg(feature = "cli")]
 mod scanners;
 #[cfg(feature = "cli")]
 mod unreadable;

@@ -19,20 +19,20 @@ use crate::verify::verified;
 const DIRECTORY: &str = "SCRATCHPACK_SBOM_TOOLS";
 
 /// The tool, if it is there; where not, the test that asks is skipped.
-fn tool(name: &str) -> Option<Command> {
+pub(crate) fn tool(name: &str) -> Option<Command> {
     let own = env::var_os(DIRECTORY).map(|directory| Path::new(&directory).join("bin").join(name));
     let found = own.filter(|path| path.is_file()).or_else(|| tools::find(name));
     tools::is_available(name, found.is_some()).then(|| Command::new(found.unwrap()))
 }
 
 /// What syft finds in an image (`scan`), or reads in a document (`convert`).
-fn scan(mut syft: Command, how: &str, what: &Path) -> Value {
+pub(crate) fn scan(mut syft: Command, how: &str, what: &Path) -> Value {
     syft.env("SYFT_CHECK_FOR_APP_UPDATE", "false").args([how, "--quiet", "--output", "syft-json"]);
     serde_json::from_str(&run(syft.arg(what))).unwrap()
 }
 
 /// Kind, name, version.
-fn found(scan: &Value) -> Vec<[&str; 3]> {
+pub(crate) fn found(scan: &Value) -> Vec<[&str; 3]> {
     let artifacts = scan["artifacts"].as_array().unwrap();
     artifacts.iter().map(|found| ["type", "name", "version"].map(|key| found[key].as_str().unwrap())).collect()
 }
