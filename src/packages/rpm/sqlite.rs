@@ -67,7 +67,7 @@ impl<'i> Database<'i> {
         let newer = log.map(|log| committed(log, page_size, left)).transpose()?.unwrap_or_default();
         let database = Database { file, newer, log, page_size, usable, pages: RefCell::default(), left };
         // The rest of the header may be in the log.
-        match u32_at(&*database.read(1)?, 56) {
+        match u32_at(&database.read(1)?, 56) {
             Some(1) => Ok(database),
             _ => Err(damaged("its texts are not in UTF-8")),
         }
