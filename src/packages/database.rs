@@ -96,10 +96,10 @@ impl<'r> Databases<'r> {
             Cause::malformed(format!("all files of it have more than {MAX_PACKAGE_BYTES} bytes, which is the limit"))
         })?;
         self.left.set(left);
-        bytes.reserve_exact(usize::try_from(size).unwrap_or(usize::MAX));
-        input.fill(bytes, 0)?;
-        // A file that grows meanwhile is read as it was.
-        bytes.truncate(usize::try_from(size).unwrap_or(usize::MAX));
+        // One call, for of what grows meanwhile no more is read.
+        bytes.resize(usize::try_from(size).unwrap_or(usize::MAX), 0);
+        let filled = input.read_at(bytes, 0)?;
+        bytes.truncate(filled);
         Ok(())
     }
 
