@@ -6,6 +6,7 @@ mod bill;
 mod builder;
 mod cache;
 mod compress;
+mod depfile;
 mod digest;
 mod docker;
 mod documents;
@@ -37,7 +38,7 @@ use cache::{Cache, Slot, Standing};
 use documents::{Description, Documents};
 use layer::{Layer, LayerPlan, LayerWriter};
 use progress::Reporter;
-use publish::{Draft, Durability, WRITE, final_target, sweep_beside};
+use publish::{Draft, Durability, WRITE, final_target, publish_small, sweep_beside};
 
 pub use builder::ImageBuilder;
 pub use compress::Compression;
@@ -58,7 +59,7 @@ pub struct Image {
     making: Making,
     /// Read when somebody asks.
     packages: OnceLock<Packages>,
-    /// The files of package databases that went into it.
+    /// What the packages hang on, where they are in the image.
     databases: Vec<PathBuf>,
 }
 
@@ -122,15 +123,17 @@ impl Image {
         &self.findings
     }
 
-    /// The files on this machine that go into the image, each once, in bytewise order.
+    /// The paths on this machine on which the image hangs, each once, in bytewise order: the files that go into it, and
+    /// what else decided on them (see [`Closure::inputs`]), directories too. While none of them has changed, the same
+    /// call makes the same image.
     pub fn inputs(&self) -> impl Iterator<Item = PathBuf> {
-        let objects = self.closures.iter().flat_map(Closure::all).map(|object| object.source());
-        let extras = self.entries().filter_map(|entry| match entry.content() {
+        let given = self.entries().filter_map(|entry| match entry.content() {
             Content::File(source) => Some(source.on_machine()),
             _ => None,
         });
-        objects
-            .chain(extras)
+        let closures = self.closures.iter().flat_map(Closure::inputs);
+        closures
+            .chain(given)
             .chain(self.databases.iter().cloned())
             .collect::<std::collections::BTreeSet<_>>()
             .into_iter()
@@ -252,6 +255,32 @@ impl Image {
         Ok(Written::new(&layer, &documents, layer.blob.size))
     }
 
+    /// Writes a depfile, as make, ninja, CMake and Meson read it: a rule by which `target`, an output as the build tool
+    /// names it, hangs on all [`Image::inputs`], but for the directories in which `target` and `file` are, because these
+    /// change whenever something is written there. Paths below `base`, the directory that the build tool works in, are
+    /// written relative to it, so that it knows its own files by them.
+    ///
+    /// Build tools compare modification times. What a package manager replaces by something older they do not notice.
+    ///
+    /// # Errors
+    /// Those of [`Image::write_archive`]; [`Unsupported`](crate::ErrorKind::Unsupported) where a path has a line end.
+    pub fn write_depfile(
+        &self,
+        file: impl AsRef<Path>,
+        target: impl AsRef<Path>,
+        base: impl AsRef<Path>,
+    ) -> Result<()> {
+        let (file, target, base) = (file.as_ref(), target.as_ref(), base.as_ref());
+        let written = [file, target].map(|path| directory_to_be(path, base));
+        let inputs = self.inputs().filter(|input| !written.contains(input));
+        let relative = |input: PathBuf| match input.strip_prefix(base) {
+            Ok(below) if below != Path::new("") => below.to_owned(),
+            _ => input,
+        };
+        let text = depfile::text(target, &inputs.map(relative).collect()).map_err(|cause| cause.on(WRITE, file))?;
+        publish_small(file, &text, self.making.durability)
+    }
+
     /// A file that goes into the image must not be replaced by it.
     fn expect_no_input(&self, file: &Path) -> Result<()> {
         let sources = self.entries().filter_map(|entry| match entry.content() {
@@ -349,6 +378,19 @@ fn copied(tree: &Tree) -> Vec<Copied<'_>> {
     tree.entries().iter().filter_map(|entry| Some((entry.path(), entry.copied_from()?))).collect()
 }
 
+/// Whether a file has just these bytes. What is no regular file is not read, for that might take forever.
+fn holds(file: &Path, bytes: &[u8]) -> bool {
+    let is_candidate =
+        std::fs::metadata(file).is_ok_and(|metadata| metadata.is_file() && metadata.len() == bytes.len() as u64);
+    is_candidate && std::fs::read(file).is_ok_and(|known| known == bytes)
+}
+
+/// The directory in which `path` is or will be, symlinks resolved.
+fn directory_to_be(path: &Path, base: &Path) -> PathBuf {
+    let directory = base.join(path).parent().map(Path::to_owned).unwrap_or_default();
+    std::fs::canonicalize(&directory).unwrap_or(directory)
+}
+
 impl Written {
     fn new(layer: &Layer, documents: &Documents, size: u64) -> Self {
         Written {
@@ -369,6 +411,19 @@ impl Written {
     /// The digest of the configuration, which docker calls the image's id.
     pub fn config_digest(&self) -> &str {
         &self.config_digest
+    }
+
+    /// Writes the digest of the configuration alone to a file, without a line end, as `docker build --iidfile` does. A
+    /// file that says so already is left as it is, with its time: what hangs on it alone is not made again.
+    ///
+    /// # Errors
+    /// Those of [`Image::write_archive`].
+    pub fn write_id(&self, file: impl AsRef<Path>) -> Result<()> {
+        let file = file.as_ref();
+        match holds(file, self.config_digest.as_bytes()) {
+            true => Ok(()),
+            false => publish_small(file, self.config_digest.as_bytes(), Durability::Durable),
+        }
     }
 
     /// The digest of the layer as it was written, compressed or not.

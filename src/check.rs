@@ -81,7 +81,7 @@ impl Proven {
                 let setting = setting.with(Arc::default(), loader.exclude.clone());
                 let replay = replay(view, path, &loader.build, &setting);
                 self.excluded.extend(replay.excluded);
-                lacking(&replay.missing)
+                replay.excess.or_else(|| lacking(&replay.missing))
             }
         };
         self.findings.extend(missing.map(|missing| incomplete(path, &missing)));
@@ -175,6 +175,10 @@ impl<'c> Expected<'c> {
 
     /// In words, what an image's loader would do otherwise.
     fn differences(&self, replay: &Replay) -> Vec<String> {
+        if let Some(excess) = &replay.excess {
+            let program = printable(self.closure.program().path());
+            return vec![format!("in the image, {program} cannot be checked: {excess}")];
+        }
         if !replay.missing.is_empty() {
             // Without these the rest says nothing.
             return replay.missing.iter().map(|missing| format!("in the image {missing}")).collect();

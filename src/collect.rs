@@ -335,6 +335,7 @@ fn refusal_of(fault: Fault) -> Refusal {
     match fault {
         Fault::Directory => Refusal::new(Why::Directory),
         Fault::Special => Refusal::with(Why::NotElf, "not a regular file"),
+        Fault::OfKernel => Refusal::with(Why::NotElf, "a file of the kernel's own"),
         Fault::Loop => Refusal::new(Why::Loop),
         fault if fault.is_absence() => Refusal::new(Why::Absent),
         Fault::System(errno) => Refusal::with(Why::Unreadable, std::io::Error::from(errno).to_string()),

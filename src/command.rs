@@ -1,8 +1,10 @@
 //! Parses the arguments, runs a subcommand, and says how it went.
 
 mod args;
+mod beside;
 mod build;
 mod check;
+mod clock;
 mod explain;
 mod inspect;
 mod load;

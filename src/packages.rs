@@ -125,7 +125,7 @@ pub(crate) struct Packages {
     /// In the order of their package URLs, each of which is there once.
     pub(crate) list: Vec<Package>,
     pub(crate) distribution: Option<Arc<Distribution>>,
-    /// The files of this machine that were read for it, but for those of the image.
+    /// What of this machine decided on it, but for the files of the image.
     pub(crate) inputs: Vec<PathBuf>,
 }
 

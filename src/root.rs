@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::error::{Cause, Error};
 use faults::Faults;
@@ -33,7 +33,7 @@ const OPEN_ROOT: &str = "use as root";
 const HANDLES: usize = 64;
 
 /// Names of one directory that are believed. The largest directory of libraries known has some 10,000.
-const MAX_NAMES: usize = 65_536;
+pub(crate) const MAX_NAMES: usize = 65_536;
 
 /// A directory seen as `/`.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ pub(crate) struct FileId {
 impl FileId {
     /// Of what stands at a path of this machine, symlinks followed; `None` where nothing does, or nobody may ask.
     pub(crate) fn of(path: &Path) -> Result<Option<FileId>, Cause> {
-        match rustix::fs::stat(path) {
+        match retry_on_intr(|| rustix::fs::stat(path)) {
             Ok(status) => Ok(Some(Stamp::of(&status).id)),
             Err(errno) if faults::is_of_machine(errno) => Err(errno.into()),
             Err(_) => Ok(None),
@@ -135,6 +135,8 @@ pub(crate) enum Fault {
     Directory,
     /// A FIFO, a socket or a device: opening one may block, or do something.
     Special,
+    /// A regular file of the kernel's own, as in `/proc`.
+    OfKernel,
     /// More than 40 symlinks (path_resolution(7)).
     Loop,
     System(Errno),
@@ -149,6 +151,7 @@ impl Fault {
         match self {
             Fault::Directory => Cause::NotElf("it is a directory; give the executable itself".into()),
             Fault::Special => Cause::NotElf("it is not a regular file; give the executable itself".into()),
+            Fault::OfKernel => Cause::NotElf(OF_KERNEL.into()),
             Fault::Loop => Cause::Io(std::io::Error::new(
                 std::io::Error::from(Errno::LOOP).kind(),
                 format!("it leads through more than {MAX_LINKS} symlinks, which is the limit"),
@@ -158,6 +161,10 @@ impl Fault {
         }
     }
 }
+
+/// Why such a file is not read: its size says nothing of what it holds, and to read it may have effects.
+pub(crate) const OF_KERNEL: &str =
+    "it is a file of the kernel's own, with no size of its own; copy it first, and give the copy";
 
 impl From<Errno> for Fault {
     fn from(errno: Errno) -> Self {
@@ -179,7 +186,7 @@ impl Root {
             let handle = rustix::fs::open(&real, DIRECTORY, Mode::empty())?;
             Ok(Root { dir, real, handle, handles: Mutex::default(), faults: Arc::default() })
         };
-        open().map_err(|error: std::io::Error| match error.kind() {
+        uninterrupted(open).map_err(|error: std::io::Error| match error.kind() {
             std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
                 Cause::InvalidOption(vec!["it is no directory of this machine".into()]).on(OPEN_ROOT, dir)
             }
@@ -203,9 +210,10 @@ impl Root {
         self.faults.note(self.on_machine(path), cause);
     }
 
-    /// What comes of work on `path`; where it fails for no reason of the file's own, that is taken down.
-    fn noting<T>(&self, path: impl FnOnce() -> PathBuf, done: Result<T, Errno>) -> Result<T, Fault> {
-        done.map_err(|errno| {
+    /// What comes of work on `path`; where it fails for no reason of the file's own, that is taken down. A signal is none
+    /// to fail: file systems of a network or of a program give up a call for one, others never do.
+    fn noting<T>(&self, path: impl FnOnce() -> PathBuf, work: impl FnMut() -> Result<T, Errno>) -> Result<T, Fault> {
+        retry_on_intr(work).map_err(|errno| {
             if faults::is_of_machine(errno) {
                 self.note(&path(), errno.into());
             }
@@ -241,11 +249,11 @@ impl Root {
             let is_of_kernel = faults::is_of_kernel(&file, status.st_blocks as u64)?;
             Ok((file, status, is_of_kernel))
         };
-        let opened = self.in_directory(parent, |directory| self.noting(|| path.to_owned(), open(directory)));
+        let opened = self.in_directory(parent, |directory| self.noting(|| path.to_owned(), || open(directory)));
         let (file, status, is_of_kernel) = opened?;
         expect_regular(&status)?;
         if is_of_kernel {
-            return Err(Fault::Special);
+            return Err(Fault::OfKernel);
         }
         let (stamp, faults) = (Stamp::of(&status), self.faults.clone());
         Ok(Input { file: file.into(), stamp, path: self.on_machine(path), faults })
@@ -260,19 +268,19 @@ impl Root {
     /// The status of `name` in the real directory `parent`, links not followed.
     fn status(&self, parent: &Path, name: &OsStr) -> Result<Stat, Fault> {
         self.in_directory(parent, |directory| {
-            let status = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
+            let status = || rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
             self.noting(|| parent.join(name), status)
         })
     }
 
     /// What the real directory `real` holds, in no order, if that is no more than `limit`.
     pub(crate) fn list(&self, real: &Path, limit: usize) -> Result<Vec<Listed>, Fault> {
-        self.in_directory(real, |directory| self.noting(|| real.to_owned(), list(directory, limit)))
+        self.in_directory(real, |directory| self.noting(|| real.to_owned(), || list(directory, limit)))
     }
 
     /// The target of the symlink `name` in the real directory `parent`.
     pub(crate) fn read_link(&self, parent: &Path, name: &OsStr) -> Result<PathBuf, Fault> {
-        self.in_directory(parent, |directory| self.noting(|| parent.join(name), target_of(directory, name)))
+        self.in_directory(parent, |directory| self.noting(|| parent.join(name), || target_of(directory, name)))
     }
 
     /// The names in the real directory `real`, in the order of their bytes.
@@ -306,7 +314,7 @@ impl Root {
             return Ok(Some(handle));
         }
         let handle = self.in_directory(parent, |directory| {
-            self.noting(|| real.to_owned(), rustix::fs::openat(directory, name, DIRECTORY, Mode::empty()))
+            self.noting(|| real.to_owned(), || rustix::fs::openat(directory, name, DIRECTORY, Mode::empty()))
         })?;
         let handle = Arc::new(handle);
         self.lock().keep(real.as_os_str(), &handle);
@@ -491,7 +499,7 @@ impl Stamp {
 
     /// Of an open file.
     pub(crate) fn of_file(file: &File) -> Option<Stamp> {
-        rustix::fs::fstat(file).ok().map(|status| Stamp::of(&status))
+        retry_on_intr(|| rustix::fs::fstat(file)).ok().map(|status| Stamp::of(&status))
     }
 
     /// All that it tells, to be stored.
@@ -548,7 +556,7 @@ impl Input {
     /// The capabilities that the file has of its own, as they are stored: 12 to 24 bytes (capabilities(7)).
     pub(crate) fn capability_value(&self) -> Result<Option<Vec<u8>>, Cause> {
         let mut value = [0; 64];
-        match rustix::fs::fgetxattr(&self.file, CAPABILITY, &mut value) {
+        match retry_on_intr(|| rustix::fs::fgetxattr(&self.file, CAPABILITY, &mut value)) {
             Ok(size) => Ok(value.get(..size).filter(|value| !value.is_empty()).map(<[u8]>::to_vec)),
             Err(errno) if faults::is_of_machine(errno) => Err(errno.into()),
             // It has none, or its file system.
@@ -558,7 +566,17 @@ impl Input {
 
     /// Whether the open file is still in the state in which it was opened.
     pub(crate) fn is_unchanged(&self) -> bool {
-        rustix::fs::fstat(&self.file).is_ok_and(|status| Stamp::of(&status) == self.stamp)
+        Stamp::of_file(&self.file).is_some_and(|stamp| stamp == self.stamp)
+    }
+}
+
+/// What comes of work that no signal ends.
+pub(crate) fn uninterrupted<T>(work: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match work() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::analyze::ReadAt;
 use crate::collect::{Extra, ExtraContent, Origin, Source, impossible, unopenable};
 use crate::error::{Cause, Result};
-use crate::root::{Fault, Root, Walker, ends_as_directory};
+use crate::root::{Fault, OF_KERNEL, Root, Walker, ends_as_directory};
 use crate::text::printable;
 
 /// One path of the image, and what the caller wants there.
@@ -88,6 +88,7 @@ fn file(path: &Path, machine: &Arc<Root>, walker: &Walker<'_>) -> Result<Source,
 fn refused(fault: Fault) -> Cause {
     let why = match fault {
         Fault::Directory => "it is a directory; give its files one by one",
+        Fault::OfKernel => OF_KERNEL,
         Fault::Special => "it is a device, a FIFO or a socket; give a regular file",
         other => return other.into_cause(),
     };

@@ -13,6 +13,7 @@ use super::publish::{Draft, Durability, Lock, Published, WRITE, create_directory
 use super::temporary::is_temporary;
 use super::{Image, Written};
 use crate::error::{Cause, Result};
+use crate::root::uninterrupted;
 
 /// Adds an image to a layout, which is made if there is none. What refers to blobs is written after them.
 pub(crate) fn write(image: &Image, directory: &Path) -> Result<Written> {
@@ -87,7 +88,7 @@ impl Layout<'_> {
 
 /// A directory with other things in it is most likely a mistake.
 fn expect_layout_or_nothing(directory: &Path) -> Result<()> {
-    let mut names = match fs::read_dir(directory) {
+    let mut names = match uninterrupted(|| fs::read_dir(directory)) {
         Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.file_name())),
         Err(error) => return Err(Cause::Io(error).on(WRITE, directory)),
     };

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use super::progress::{Progress, Reporter, Stage};
 use super::temporary::{self, Temporary};
 use crate::error::{Cause, Error, Result};
 use crate::limits::MAX_LINKS;
-use crate::root::Stamp;
+use crate::root::{Stamp, uninterrupted};
 
 /// Whether an output outlives a loss of power from the moment on at which it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl Draft {
 /// The directory that a path is in: open until what is made there has its name, wherever it is moved to meanwhile.
 fn directory_of(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(parent(path), flags, Mode::empty())?)
+    Ok(retry_on_intr(|| rustix::fs::open(parent(path), flags, Mode::empty()))?)
 }
 
 fn uncreatable(error: io::Error, target: &Path) -> Error {
@@ -104,12 +104,41 @@ fn uncreatable(error: io::Error, target: &Path) -> Error {
 /// Gives a finished file or directory its name. The directory is opened for its own sync before, so that nothing but the
 /// disk can fail behind the change that everybody sees.
 fn put_in_place(draft: &mut Temporary<OwnedFd>, target: &Path, durability: Durability) -> Result<(), Cause> {
-    let directory = match durability {
-        Durability::Durable => Some(rustix::fs::openat(draft.place(), ".", LISTED, Mode::empty())?),
+    let names = match durability {
+        Durability::Durable => Some(Names::in_place_of(draft)?),
         Durability::Fleeting => None,
     };
     draft.rename_in_place(target.file_name().unwrap_or_default()).map_err(irreplaceable)?;
-    directory.map_or(Ok(()), |directory| Ok(sync_handle(&File::from(directory))?))
+    names.map_or(Ok(()), |names| Ok(names.sync(|| Ok(draft.handle()))?))
+}
+
+/// The names in a directory, to be synced.
+enum Names {
+    Open(File),
+    /// Nobody may read them, and without that a directory cannot be synced by itself.
+    Unreadable,
+}
+
+impl Names {
+    fn in_place_of(draft: &Temporary<OwnedFd>) -> io::Result<Names> {
+        Names::of(retry_on_intr(|| rustix::fs::openat(draft.place(), ".", LISTED, Mode::empty())))
+    }
+
+    fn of(opened: Result<OwnedFd, Errno>) -> io::Result<Names> {
+        match opened {
+            Ok(directory) => Ok(Names::Open(directory.into())),
+            Err(Errno::ACCESS) => Ok(Names::Unreadable),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// With all of their file system, where there is no other way; `inside` is something that is in the directory.
+    fn sync<F: AsFd>(&self, inside: impl FnOnce() -> io::Result<F>) -> io::Result<()> {
+        match self {
+            Names::Open(directory) => sync_handle(directory),
+            Names::Unreadable => Ok(rustix::fs::syncfs(inside()?)?),
+        }
+    }
 }
 
 const LISTED: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -167,6 +196,13 @@ pub(crate) fn publish_bytes(target: &Path, bytes: &[u8], durability: Durability)
     draft.publish(&Reporter::default())
 }
 
+/// The same for a path that the caller gives.
+pub(crate) fn publish_small(path: &Path, bytes: &[u8], durability: Durability) -> Result<()> {
+    let target = final_target(path)?;
+    sweep_beside(&target);
+    publish_bytes(&target, bytes, durability).map(|_| ()).map_err(|error| error.at(path))
+}
+
 /// A directory in the making. Dropped without [`DirectoryDraft::publish`], it leaves no trace.
 pub(crate) struct DirectoryDraft {
     temporary: Temporary<OwnedFd>,
@@ -179,7 +215,7 @@ impl DirectoryDraft {
     /// Begins a directory that will be published at `target`, where nothing may stand but an empty directory.
     pub(crate) fn of(target: &Path, durability: Durability) -> Result<DirectoryDraft> {
         let refuse = |why: &str| Err(Cause::OutputRefused(why.to_owned()).on(WRITE, target));
-        match fs::read_dir(target).map(|mut entries| entries.next().is_some()) {
+        match uninterrupted(|| fs::read_dir(target)).map(|mut entries| entries.next().is_some()) {
             Ok(true) => return refuse(NOT_EMPTY),
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
                 return refuse("it is no directory; remove it, or give a new name");
@@ -248,23 +284,27 @@ impl Lock {
 pub(crate) fn create_directory(directory: &Path, durability: Durability) -> Result<()> {
     match fs::create_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => {
-            let _ = sync_directory(parent(directory), durability);
+            let _ = sync_above(directory, durability);
             Ok(())
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Err(Cause::OutputRefused("it is no directory; give another name".into()).on(WRITE, directory))
         }
         created => created
-            .and_then(|()| sync_directory(parent(directory), durability))
+            .and_then(|()| sync_above(directory, durability))
             .map_err(|error| Cause::from(error).on("create", directory)),
     }
 }
 
 pub(crate) const WRITE: &str = "write";
 
-fn sync_directory(directory: &Path, durability: Durability) -> io::Result<()> {
+/// Syncs the directory that another is in.
+fn sync_above(directory: &Path, durability: Durability) -> io::Result<()> {
     match durability {
-        Durability::Durable => sync_handle(&File::open(directory)?),
+        Durability::Durable => {
+            let names = Names::of(retry_on_intr(|| rustix::fs::open(parent(directory), LISTED, Mode::empty())))?;
+            names.sync(|| File::open(directory))
+        }
         Durability::Fleeting => Ok(()),
     }
 }
@@ -281,15 +321,15 @@ pub(crate) fn sync_handle(directory: &File) -> io::Result<()> {
 pub(crate) fn final_target(target: &Path) -> Result<PathBuf> {
     let refuse = |why: &str| Err(Cause::OutputRefused(why.to_owned()).on(WRITE, target));
     let failed = |error: io::Error| Cause::from(error).on(WRITE, target);
-    match fs::metadata(target) {
+    match uninterrupted(|| fs::metadata(target)) {
         Ok(metadata) if metadata.is_dir() => refuse("it is a directory; give a file name"),
         Ok(metadata) if !metadata.is_file() => {
             refuse("it is no regular file, and will not be replaced; write to standard output instead")
         }
         // It could be replaced all the same, but whoever took the right away meant it to stay.
-        Ok(_) => rustix::fs::access(target, Access::WRITE_OK)
+        Ok(_) => retry_on_intr(|| rustix::fs::access(target, Access::WRITE_OK))
             .map_err(io::Error::from)
-            .and_then(|()| fs::canonicalize(target))
+            .and_then(|()| uninterrupted(|| fs::canonicalize(target)))
             .map_err(failed),
         Err(_) if target.file_name().is_none() || target.as_os_str().as_encoded_bytes().ends_with(b"/") => {
             refuse("it is no file name; leave out what follows the last slash, and the slash")

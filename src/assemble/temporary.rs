@@ -34,7 +34,12 @@ const OLD: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOC
 
 /// Whether a name is that of a draft, of a process that is at work or was killed.
 pub(crate) fn is_temporary(name: &OsStr) -> bool {
-    let middle = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
+    is_draft(name, PREFIX, SUFFIX)
+}
+
+/// Whether between these stand a process id and a number.
+pub(crate) fn is_draft(name: &OsStr, prefix: &str, suffix: &str) -> bool {
+    let middle = name.to_str().and_then(|name| name.strip_prefix(prefix)?.strip_suffix(suffix));
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     middle.and_then(|middle| middle.split_once('-')).is_some_and(|(id, number)| is_number(id) && is_number(number))
 }
@@ -56,14 +61,14 @@ struct Place<D: AsFd> {
 impl<D: AsFd> Temporary<D> {
     pub(crate) fn file(directory: D) -> io::Result<Self> {
         Self::create(directory, |directory, name| {
-            rustix::fs::openat(directory, name, NEW, Mode::from_raw_mode(0o666)).map(Some)
+            retry_on_intr(|| rustix::fs::openat(directory, name, NEW, Mode::from_raw_mode(0o666))).map(Some)
         })
     }
 
     pub(crate) fn directory(directory: D) -> io::Result<Self> {
         Self::create(directory, |directory, name| {
             rustix::fs::mkdirat(directory, name, Mode::RWXU)?;
-            match rustix::fs::openat(directory, name, DIRECTORY, Mode::empty()) {
+            match retry_on_intr(|| rustix::fs::openat(directory, name, DIRECTORY, Mode::empty())) {
                 Ok(handle) => Ok(Some(handle)),
                 Err(Errno::NOENT) => Ok(None),
                 Err(errno) => {
@@ -88,12 +93,16 @@ impl<D: AsFd> Temporary<D> {
                 Err(errno) => return Err(errno.into()),
             };
             tries += 1;
-            if let Some(handle) = handle
-                && keep(&handle)
-                && stands_at(&directory, name.as_ref(), &handle)
-            {
+            let Some(handle) = handle else { continue };
+            let is_kept = keep(&handle);
+            if !stands_at(&directory, name.as_ref(), &handle) {
+                continue;
+            }
+            if is_kept {
                 return Ok(Temporary { file: handle.into(), place: Place { directory, name, is_settled: false } });
             }
+            // Whoever has it locked may be killed before it is removed.
+            let _ = remove(&directory, name.as_ref(), handle.as_fd());
         }
         Err(Errno::AGAIN.into())
     }
@@ -147,7 +156,7 @@ impl<D: AsFd> Drop for Temporary<D> {
 impl<D: AsFd> Drop for Place<D> {
     fn drop(&mut self) {
         if !self.is_settled {
-            let _ = clear_away(self.directory.as_fd(), Path::new(&self.name));
+            let _ = remove_at(self.directory.as_fd(), Path::new(&self.name));
         }
     }
 }
@@ -229,46 +238,45 @@ fn is_of_this_machine(directory: &OwnedFd) -> Result<bool, Errno> {
     Ok(LOCAL.contains(&(rustix::fs::fstatfs(directory)?.f_type as u64 & 0xffff_ffff)))
 }
 
-/// Removes what has this name in `parent`, and is open: a file, or a directory with all that is in it.
+/// Removes what has this name in `parent`, and is open: a file, or a directory with all that is in it. That is emptied by
+/// its handle, whatever has its name by then.
 fn remove(parent: impl AsFd, name: &OsStr, open: BorrowedFd<'_>) -> Result<(), Errno> {
-    match rustix::fs::unlinkat(&parent, name, AtFlags::empty()) {
+    remove_emptied(parent.as_fd(), name.as_ref(), || {
+        expect_own(&rustix::fs::fstat(open)?)?;
+        rustix::fs::fchmod(open, Mode::RWXU)?;
+        clear(open, Path::new("."))
+    })
+}
+
+/// Removes what is at `path` in `top`, where nobody else renames. An image's directory may forbid even its owner to look
+/// into it, and to take something out.
+fn remove_at(top: BorrowedFd<'_>, path: &Path) -> Result<(), Errno> {
+    remove_emptied(top, path, || {
+        expect_own(&rustix::fs::statat(top, path, AtFlags::SYMLINK_NOFOLLOW)?)?;
+        rustix::fs::chmodat(top, path, Mode::RWXU, AtFlags::empty())?;
+        clear(top, path)
+    })
+}
+
+/// Removes a file or a directory; `empty` takes out what is in that, if anything is.
+fn remove_emptied(parent: BorrowedFd<'_>, path: &Path, empty: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
+    match rustix::fs::unlinkat(parent, path, AtFlags::empty()) {
         Err(Errno::ISDIR) => {}
         other => return other,
     }
-    match rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR) {
+    match rustix::fs::unlinkat(parent, path, AtFlags::REMOVEDIR) {
         Err(Errno::NOTEMPTY | Errno::EXIST) => {}
         other => return other,
     }
-    expect_own(&rustix::fs::fstat(open)?)?;
-    rustix::fs::fchmod(open, Mode::RWXU)?;
-    clear(open, Path::new("."))?;
-    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
+    empty()?;
+    rustix::fs::unlinkat(parent, path, AtFlags::REMOVEDIR)
 }
 
 /// Empties the directory at `path` in `top`. It is this user's alone, as are all between, and in `top` nobody else renames; so
 /// nobody can put something in the place of what is in there. Others may have written there before, as in a `/tmp` that an
 /// image has.
 fn clear(top: BorrowedFd<'_>, path: &Path) -> Result<(), Errno> {
-    for name in names_in(top, path)? {
-        let path = path.join(name);
-        match rustix::fs::unlinkat(top, &path, AtFlags::empty()) {
-            Err(Errno::ISDIR) => clear_away(top, &path)?,
-            other => other?,
-        }
-    }
-    Ok(())
-}
-
-fn clear_away(top: BorrowedFd<'_>, path: &Path) -> Result<(), Errno> {
-    match rustix::fs::unlinkat(top, path, AtFlags::REMOVEDIR) {
-        Err(Errno::NOTEMPTY | Errno::EXIST) => {}
-        other => return other,
-    }
-    expect_own(&rustix::fs::statat(top, path, AtFlags::SYMLINK_NOFOLLOW)?)?;
-    // An image's directory may forbid even its owner to look into it, and to take something out.
-    rustix::fs::chmodat(top, path, Mode::RWXU, AtFlags::empty())?;
-    clear(top, path)?;
-    rustix::fs::unlinkat(top, path, AtFlags::REMOVEDIR)
+    names_in(top, path)?.into_iter().try_for_each(|name| remove_at(top, &path.join(name)))
 }
 
 /// What is in somebody else's directory is not ours to remove, and its owner could lead us elsewhere.
@@ -288,6 +296,10 @@ fn names_in(top: BorrowedFd<'_>, path: &Path) -> Result<Vec<OsString>, Errno> {
 mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
 
     use super::{Temporary, sweep};
 
@@ -315,6 +327,58 @@ mod tests {
         assert_eq!(names(place.path()), at_work);
         drop((file, directory));
         assert_eq!(names(place.path()), [""; 0]);
+    }
+
+    const FILES: usize = 200;
+
+    fn fill(directory: &Path) {
+        (0..FILES).for_each(|number| fs::write(directory.join(number.to_string()), b"x").unwrap());
+    }
+
+    /// Whether nothing is gone from an open directory, whatever its name is.
+    fn is_full(directory: &fs::File) -> bool {
+        rustix::fs::Dir::read_from(directory).is_ok_and(|names| names.count() == FILES + 2)
+    }
+
+    /// Does the work, while a link to `outside` takes the name of the draft as soon as something is gone from it.
+    fn while_exchanged(draft: &Path, outside: &Path, work: impl FnOnce()) {
+        let link = draft.with_file_name("link");
+        symlink(outside, &link).unwrap();
+        let (open, is_over) = (fs::File::open(draft).unwrap(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while is_full(&open) && !is_over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+                let _ = renameat_with(CWD, draft, CWD, &link, RenameFlags::EXCHANGE);
+            });
+            work();
+            is_over.store(true, Ordering::Relaxed);
+        });
+    }
+
+    #[test]
+    fn what_is_put_in_the_place_of_a_draft_while_that_is_emptied_is_not_emptied() {
+        let outside = tempfile::tempdir().unwrap();
+        fill(outside.path());
+        let is_whole = || is_full(&fs::File::open(outside.path()).unwrap());
+        for round in 0..10 {
+            let place = tempfile::tempdir().unwrap();
+            let handle = |place: &tempfile::TempDir| fs::File::open(place.path()).unwrap();
+            let left = place.path().join(".scratchpack-1-0.tmp");
+            fs::create_dir(&left).unwrap();
+            fill(&left);
+            while_exchanged(&left, outside.path(), || sweep(handle(&place)));
+            assert!(is_whole(), "what was left over, round {round}");
+            // Here somebody else can do that.
+            let place = tempfile::tempdir().unwrap();
+            fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
+            let draft = Temporary::directory(handle(&place)).unwrap();
+            let path = place.path().join(draft.name());
+            fill(&path);
+            while_exchanged(&path, outside.path(), || drop(draft));
+            assert!(is_whole(), "what was given up, round {round}");
+        }
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl<'r> Directory<'r> {
             Ok(input) => self.contents.open(&listed.name, &input)?,
             Err(fault) if fault.is_absence() => return Ok(None),
             // Something else stands there by now.
-            Err(Fault::Directory | Fault::Special | Fault::Loop) => return Ok(None),
+            Err(Fault::Directory | Fault::Special | Fault::OfKernel | Fault::Loop) => return Ok(None),
             Err(fault) => self.contents.unknown(self.root.mode(path), fault.into_cause()),
         };
         Ok(Some(Node::File(file)))

@@ -115,6 +115,9 @@ impl<'i> Subject<'i> {
             Ok(replay) => replay,
             Err(verdict) => return Some(verdict),
         };
+        if let Some(excess) = replay.excess {
+            return Some(Verdict::Unknown(format!("{}{excess}", circumstance.words)));
+        }
         let mut missing = replay.missing;
         if missing.is_empty() || (replay.uses_platform && self.starts_on_a_platform(path, build, &circumstance.setting))
         {
@@ -130,7 +133,7 @@ impl<'i> Subject<'i> {
         let platforms = machine.map(glibc::platforms).unwrap_or_default();
         platforms.iter().any(|&platform| {
             let setting = setting.on(&Cpu { platform: Some(platform), ..setting.cpu.clone() });
-            self.replay(path, build, &setting).is_ok_and(|replay| replay.missing.is_empty())
+            self.replay(path, build, &setting).is_ok_and(|replay| replay.excess.is_none() && replay.missing.is_empty())
         })
     }
 
@@ -140,7 +143,12 @@ impl<'i> Subject<'i> {
         let (replay, left) = self.view.patiently(patience, || replay(&self.view, path, build, setting));
         self.patience.set(all.saturating_sub(patience - left + self.reading));
         match left {
-            0 => Err(Verdict::Unknown("its loader would try too many paths".to_owned())),
+            0 if patience < MAX_LOOKUPS => Err(Verdict::Unknown(format!(
+                "all loaders of the image together would look up more than {MAX_ALL_LOOKUPS} names, which is the limit"
+            ))),
+            0 => Err(Verdict::Unknown(format!(
+                "its loader would look up more than {MAX_LOOKUPS} names, which is the limit"
+            ))),
             _ => Ok(replay),
         }
     }

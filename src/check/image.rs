@@ -13,7 +13,7 @@ use super::report::{Check, Problem};
 use super::store::Store;
 use crate::collect::Setting;
 use crate::error::{Cause, Error, Result};
-use crate::root::{Fault, Root, Walker};
+use crate::root::{Fault, OF_KERNEL, Root, Walker};
 use crate::text::printable;
 
 /// What can be checked.
@@ -56,6 +56,7 @@ fn check_path(path: &Path, machine: &Root) -> Result<Check, Cause> {
         Err(Fault::Special) => {
             Err(Cause::NotAnImage("it is no regular file, and an archive is read by position; save it first".into()))
         }
+        Err(Fault::OfKernel) => Err(Cause::NotAnImage(OF_KERNEL.into())),
         Err(fault) => Err(fault.into_cause()),
     }
 }

@@ -24,7 +24,7 @@ impl Store {
             Store::Layout(root) => match Walker::new(root).open(&Path::new("/").join(name)) {
                 Ok((_, input)) => Ok(Some(Blob::whole(input))),
                 Err(fault) if fault.is_absence() => Ok(None),
-                Err(Fault::Directory | Fault::Special) => {
+                Err(Fault::Directory | Fault::Special | Fault::OfKernel) => {
                     Err(Cause::malformed(format!("{} is no regular file", printable(name))))
                 }
                 Err(fault) => Err(fault.into_cause().within(printable(name))),

@@ -192,7 +192,7 @@ pub(super) fn words(fault: Fault) -> &'static str {
     match fault {
         Fault::Loop => "is behind too many symlinks",
         Fault::Directory => "is a directory",
-        Fault::Special => "is no regular file",
+        Fault::Special | Fault::OfKernel => "is no regular file",
         Fault::System(_) => "is not in the image",
     }
 }
@@ -250,4 +250,11 @@ impl FileTree for View<'_> {
                 real == Path::new("/") || matches!(self.nodes.get(real.as_os_str()), Some(Node::Directory))
             })
     }
+
+    /// Nothing here takes a look that is worth being spared.
+    fn lacks(&self, _: &Spot, _: &OsStr) -> bool {
+        false
+    }
+
+    fn note_refused(&self, _: &Spot) {}
 }

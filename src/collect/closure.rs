@@ -18,7 +18,7 @@ use crate::analyze::{DependencyKind, Elf};
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::need::{Excluded, Need, Requirement};
-use crate::root::Root;
+use crate::root::{Root, Walker};
 use crate::trace::{Attempt, Missing, Rule};
 
 /// A program, and all objects that its dynamic loader would load for it.
@@ -34,6 +34,7 @@ pub struct Closure {
     items: Vec<Item>,
     loader: Option<LoaderFacts>,
     excluded: Vec<Excluded>,
+    looked_at: BTreeSet<PathBuf>,
     late: Late,
     needs: OnceLock<Needs>,
 }
@@ -104,6 +105,7 @@ pub(super) struct Parts {
     pub(super) has_capabilities: bool,
     pub(super) build: Option<LoaderBuild>,
     pub(super) cpus: Vec<Cpu>,
+    pub(super) looked_at: BTreeSet<PathBuf>,
     pub(super) late: Late,
     /// The roots behind [`World::Root`] and [`World::Machine`].
     pub(super) root_of: [Arc<Root>; 2],
@@ -172,6 +174,18 @@ impl Closure {
             let Needs { requirements, findings } = self.late.needs(self);
             Needs { requirements, findings: [self.search_findings.as_slice(), &findings].concat() }
         })
+    }
+
+    /// The paths on this machine on which the closure hangs, each once, in bytewise order: its files, by the paths by
+    /// which they were opened and by those to which symlinks led; caches, lists and configuration that were read; and
+    /// directories in which a new file might be found instead. Where such a directory is not there, it is the one in
+    /// which it would be made.
+    ///
+    /// What is read of needs that are told of, but not met, is not in it: nothing but findings hangs on that.
+    pub fn inputs(&self) -> impl Iterator<Item = PathBuf> {
+        let walker = Walker::new(&self.late.work.machine);
+        let objects = self.all().flat_map(|object| [object.source(), object.seen_on_machine(&walker)]);
+        objects.chain(self.looked_at.iter().cloned()).collect::<BTreeSet<_>>().into_iter()
     }
 
     /// What was left out because the caller excluded it.
@@ -252,6 +266,18 @@ impl Object {
     /// The same on this machine: below the sysroot, where there is one.
     pub fn opened_on_machine(&self) -> PathBuf {
         self.source.root.on_machine(&self.opened)
+    }
+
+    /// By which path this machine sees that another file is found: the one by which it was opened, unless symlinks on
+    /// its way mean something else outside of the root; the link's directory then.
+    fn seen_on_machine(&self, walker: &Walker<'_>) -> PathBuf {
+        let opened = self.opened_on_machine();
+        let leads_there = walker.walk(&opened).is_ok_and(|walk| walk.real == self.source());
+        let directory = || opened.parent().and_then(|directory| walker.directory(directory).ok());
+        match leads_there {
+            true => opened,
+            false => directory().map_or_else(|| self.source(), |walk| walk.real),
+        }
     }
 
     /// The file on this machine, symlinks resolved.
@@ -352,7 +378,19 @@ impl Request {
 /// Makes the public closure of what the loader's rules gave.
 pub(super) fn assemble(parts: Parts) -> Closure {
     let numbers = numbers(&parts.loading);
-    let Parts { loading, layout, missing, findings, is_foreign, has_capabilities, build, cpus, late, root_of } = parts;
+    let Parts {
+        loading,
+        layout,
+        missing,
+        findings,
+        is_foreign,
+        has_capabilities,
+        build,
+        cpus,
+        looked_at,
+        late,
+        root_of,
+    } = parts;
     let setting = &late.setting;
     let found_in_system = found_in_system(&loading, &layout.paths);
     let loader = build.map(|build| LoaderFacts {
@@ -416,6 +454,7 @@ pub(super) fn assemble(parts: Parts) -> Closure {
         items: layout.items.into_iter().map(numbered).collect(),
         loader,
         excluded,
+        looked_at,
         late,
         needs: OnceLock::new(),
     }

@@ -1,8 +1,8 @@
 //! The files that a search looks at: where a path leads, and what the object there says.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::ffi::OsString;
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use super::search::FileTree;
 use super::source::{LazyHints, Source};
 use crate::analyze::{self, Buffers, Elf, Hints, Machine, ReadAt};
 use crate::error::Cause;
-use crate::root::{Fault, FileId, Input, Root, Stamp, Walk, Walker};
+use crate::root::{Fault, FileId, Input, MAX_NAMES, Root, Stamp, Walk, Walker};
 
 /// Which file tree a path is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +55,8 @@ pub(crate) struct Files<'r> {
     machine: Tree<'r>,
     parsed: RefCell<HashMap<FileId, Rc<Parsed>>>,
     buffers: RefCell<Buffers>,
+    /// Files that are in no closure, but without which it might be another one.
+    read: RefCell<BTreeSet<PathBuf>>,
 }
 
 /// One of the two trees.
@@ -76,7 +78,18 @@ impl<'r> Files<'r> {
             machine: Tree::new(machine),
             parsed: RefCell::default(),
             buffers: RefCell::default(),
+            read: RefCell::default(),
         }
+    }
+
+    /// What was looked at beside the files that were found, on this machine: files, and directories in which a new file
+    /// might be found instead.
+    pub(crate) fn looked_at(&self) -> BTreeSet<PathBuf> {
+        let searched = [&self.root, &self.machine].map(|tree| (tree.root, tree.walker.searched()));
+        let on_machine = |(root, paths): (&Arc<Root>, Vec<PathBuf>)| {
+            paths.into_iter().map(|path| root.on_machine(&path).components().collect()).collect::<Vec<_>>()
+        };
+        searched.into_iter().flat_map(on_machine).chain(self.read.borrow().iter().cloned()).collect()
     }
 
     pub(crate) fn walker(&self, world: World) -> &Walker<'r> {
@@ -104,18 +117,27 @@ impl<'r> Files<'r> {
 
     /// The regular file at `spot`, to be read.
     pub(crate) fn input(&self, spot: &Spot) -> Result<Input, Fault> {
-        self.walker(spot.world).open(&spot.path).map(|(_, input)| input)
+        let tree = self.tree(spot.world);
+        let (walk, input) = tree.walker.open(&spot.path)?;
+        self.note_read(tree, &walk);
+        Ok(input)
+    }
+
+    fn note_read(&self, tree: &Tree<'_>, walk: &Walk) {
+        self.read.borrow_mut().insert(tree.root.on_machine(&walk.real));
     }
 
     /// All bytes of the regular file at `path` in the root, if it has no more than `limit`.
     pub(crate) fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, Fault> {
-        let (_, input) = self.root.walker.open(path)?;
+        let input = self.input(&Spot { world: World::Root, path: path.to_owned() })?;
         read_range(&input, 0, input.stamp.size.min(limit)).map_err(|error| Fault::System(errno(&error)))
     }
 
-    /// The same of a file that means something only as a whole: it is a fault if it has more than `limit` bytes.
+    /// The same of a file that means something only as a whole. That it has more than `limit` bytes, or may not be read, is
+    /// taken down.
     pub(crate) fn read_whole(&self, path: &Path, limit: u64) -> Result<Vec<u8>, Fault> {
-        let (_, input) = self.root.walker.open(path)?;
+        let (walk, input) = self.file_there(path)?;
+        self.note_read(&self.root, &walk);
         let size = input.stamp.size;
         if size > limit {
             let why =
@@ -126,11 +148,22 @@ impl<'r> Files<'r> {
         read_range(&input, 0, size).map_err(|error| Fault::System(errno(&error)))
     }
 
-    /// Takes down that a file or directory in the root may not be read, which would be part of what is wanted.
-    pub(crate) fn note_unreadable(&self, path: &Path, fault: Fault) {
-        if let Fault::System(Errno::ACCESS | Errno::PERM) = fault {
-            self.root.root.note(path, fault.into_cause());
-        }
+    /// The regular file at `path` in the root, which need not be there; that it may not be read is taken down.
+    pub(crate) fn file_there(&self, path: &Path) -> Result<(Walk, Input), Fault> {
+        self.noting(path, self.root.walker.open(path))
+    }
+
+    /// What comes of reading a file or a directory in the root that need not be there, and would be part of what is wanted.
+    /// That it may not be read is taken down, and that it holds more names than are believed.
+    pub(crate) fn noting<T>(&self, path: &Path, done: Result<T, Fault>) -> Result<T, Fault> {
+        done.inspect_err(|&fault| match fault {
+            Fault::System(Errno::ACCESS | Errno::PERM) => self.root.root.note(path, fault.into_cause()),
+            Fault::System(Errno::OVERFLOW) => {
+                let why = format!("it holds more than {MAX_NAMES} names, which is the limit");
+                self.root.root.note(path, Cause::malformed(why));
+            }
+            _ => {}
+        })
     }
 
     /// The names in the directory at `path` in the root, in the order of their bytes.
@@ -140,7 +173,7 @@ impl<'r> Files<'r> {
 
     /// The same of a directory that need not be there; that it may not be read is taken down.
     pub(crate) fn names_there(&self, path: &Path) -> Vec<OsString> {
-        self.names(path).inspect_err(|fault| self.note_unreadable(path, *fault)).unwrap_or_default()
+        self.noting(path, self.names(path)).unwrap_or_default()
     }
 
     fn parse(&self, tree: &Tree<'_>, walk: &Walk, input: &Input) -> Rc<Parsed> {
@@ -163,6 +196,17 @@ impl FileTree for Files<'_> {
 
     fn is_directory(&self, world: World, path: &Path) -> bool {
         self.walker(world).directory(path).is_ok()
+    }
+
+    fn lacks(&self, directory: &Spot, name: &OsStr) -> bool {
+        self.walker(directory.world).is_known_to_lack(&directory.path, name)
+    }
+
+    fn note_refused(&self, spot: &Spot) {
+        let tree = self.tree(spot.world);
+        if let Ok(walk) = tree.walker.walk(&spot.path) {
+            self.note_read(tree, &walk);
+        }
     }
 }
 

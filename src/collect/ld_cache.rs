@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::search::Variants;
 use crate::analyze::{ByteOrder, Machine, glibc};
-use crate::root::PATH_MAX;
+use crate::root::{NAME_MAX, PATH_MAX};
 
 pub(crate) use write::{Listed, write};
 
@@ -18,8 +18,10 @@ const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
 const HEADER: usize = 48;
 const ENTRY: usize = 24;
 
-/// Bytes of a name or a path that are believed: Linux opens no longer path.
-const MAX_STRING: usize = PATH_MAX;
+/// Bytes of a path that are believed: Linux opens no longer one.
+const MAX_PATH: usize = PATH_MAX;
+/// Bytes of a name that are believed: those of files, and of the links that ldconfig makes for sonames.
+const MAX_KEY: usize = NAME_MAX;
 /// Entries of one name, for all machines and CPUs. No name that has more is in any cache that ldconfig makes.
 const MAX_EQUAL: usize = 64;
 
@@ -96,7 +98,7 @@ impl LdCache {
             // Of equal ones the first counts.
             let (rank, entry) = ranked.min_by_key(|(rank, _)| *rank)?;
             let variant = || variants.subdirectories.get(rank).cloned().unwrap_or_else(|| "hwcap".to_owned());
-            Some((self.string(entry.value)?, (entry.hwcap != 0).then(variant)))
+            Some((self.string(entry.value, MAX_PATH)?, (entry.hwcap != 0).then(variant)))
         })
     }
 
@@ -162,7 +164,11 @@ impl LdCache {
     }
 
     fn equal_around(&self, index: usize, name: &[u8]) -> Range<usize> {
-        let is_equal = |index: &usize| self.key(*index).is_some_and(|key| compare(name, key) == Ordering::Equal);
+        let known = self.entry(index).map(|entry| entry.key);
+        // Entries of one name have one key, as a rule.
+        let is_same = |index| self.entry(index).map(|entry| entry.key) == known;
+        let is_equal_key = |index| self.key(index).is_some_and(|key| compare(name, key) == Ordering::Equal);
+        let is_equal = |index: &usize| is_same(*index) || is_equal_key(*index);
         let before = (0..index).rev().take_while(is_equal).take(MAX_EQUAL).count();
         let behind = (index..self.table.entries).take_while(is_equal).take(MAX_EQUAL).count();
         if before + behind > MAX_EQUAL {
@@ -172,7 +178,7 @@ impl LdCache {
     }
 
     fn key(&self, index: usize) -> Option<&[u8]> {
-        self.entry(index).and_then(|entry| self.string(entry.key))
+        self.entry(index).and_then(|entry| self.string(entry.key, MAX_KEY + 1))
     }
 
     fn entry(&self, index: usize) -> Option<Entry> {
@@ -188,13 +194,10 @@ impl LdCache {
         Some(Entry { flags, key, value, hwcap: u64::from(high) << 32 | u64::from(low) })
     }
 
-    fn string(&self, offset: usize) -> Option<&[u8]> {
-        self.string_at(self.table.strings.checked_add(offset)?)
-    }
-
-    fn string_at(&self, at: usize) -> Option<&[u8]> {
-        let rest = self.bytes.get(at..)?;
-        let string = &rest[..rest.len().min(MAX_STRING)];
+    /// The string at an offset, if its NUL is within `limit` bytes.
+    fn string(&self, offset: usize, limit: usize) -> Option<&[u8]> {
+        let rest = self.bytes.get(self.table.strings.checked_add(offset)?..)?;
+        let string = &rest[..rest.len().min(limit)];
         Some(&string[..memchr::memchr(0, string)?])
     }
 }
@@ -324,9 +327,11 @@ mod tests {
             path_of(&cache, "libx.so", machine, &[]).is_some()
         };
         assert!(found(super::MAX_EQUAL) && !found(super::MAX_EQUAL + 1));
-        let long = "0".repeat(super::MAX_STRING);
-        let cache = LdCache::parse(write(&[plain(&long, "/x")], machine), ByteOrder::Little).unwrap();
-        assert_eq!(path_of(&cache, &long, machine, &[]), None);
+        for (length, is_found) in [(super::MAX_KEY, true), (super::MAX_KEY + 1, false)] {
+            let long = "0".repeat(length);
+            let cache = LdCache::parse(write(&[plain(&long, "/x")], machine), ByteOrder::Little).unwrap();
+            assert_eq!(path_of(&cache, &long, machine, &[]).is_some(), is_found);
+        }
     }
 
     #[test]

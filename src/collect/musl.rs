@@ -256,7 +256,7 @@ impl<'t, T: FileTree> Process<'t, T> {
         }
         for (rule, places) in self.lists(object) {
             for place in places.iter() {
-                match self.try_place(place.file(name), rule, tried) {
+                match self.try_in(place, name, rule, tried) {
                     Ended::Found(found) => return Some(found),
                     Ended::GoOn => {}
                     Ended::Stop => return None,
@@ -297,6 +297,17 @@ impl<'t, T: FileTree> Process<'t, T> {
         let places: Arc<[Place]> = places.into();
         self.run_paths.insert(object, places.clone());
         Some((rule, places))
+    }
+
+    fn try_in(&self, directory: &Place, name: &OsStr, rule: Rule, tried: &mut Vec<Attempt>) -> Ended {
+        if !self.start.tree.lacks(&directory.spot, name) || !self.notes.count_lookup() {
+            return self.try_place(directory.file(name), rule, tried);
+        }
+        let length = directory.spot.path.as_os_str().len() + 1 + name.len();
+        let attempt =
+            || Attempt { path: directory.file(name).spot.path, rule, owner: None, refusal: Refusal::new(Why::Absent) };
+        self.notes.add_made(tried, length, attempt);
+        Ended::GoOn
     }
 
     fn try_place(&self, place: Place, rule: Rule, tried: &mut Vec<Attempt>) -> Ended {

@@ -42,6 +42,8 @@ pub(crate) struct Replay {
     pub(crate) excluded: Vec<OsString>,
     /// Whether a string was used that depends on the CPU.
     pub(crate) uses_platform: bool,
+    /// The limit that it would exceed, in words: the rest says nothing then.
+    pub(crate) excess: Option<String>,
 }
 
 /// What the tree's loader would load for one entry of an object's dynamic section.
@@ -64,6 +66,7 @@ pub(crate) fn replay<T: FileTree>(start: &ReplayStart<'_, T>) -> Replay {
         ignored: loading.ignored.iter().map(|ignored| findings::ignored_object(ignored, start.program)).collect(),
         uses_platform: loading.uses_platform,
         unloaded: loading.unloaded,
+        excess: loading.excess,
         excluded: loading.excluded.into_iter().map(|(_, name)| name).collect(),
     }
 }

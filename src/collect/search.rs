@@ -21,6 +21,10 @@ pub(crate) trait FileTree {
     fn open(&self, spot: &Spot) -> Result<Opened, Fault>;
     /// Whether a directory stands at `path`.
     fn is_directory(&self, world: World, path: &Path) -> bool;
+    /// Whether it is known without another look that nothing stands at `name` in `directory`.
+    fn lacks(&self, directory: &Spot, name: &OsStr) -> bool;
+    /// Takes down a file that the loader opened, and did not take.
+    fn note_refused(&self, spot: &Spot);
 }
 
 /// What a path as opened hangs on, and so where it lies in the image.
@@ -158,10 +162,15 @@ impl Notes {
     }
 
     pub(crate) fn add(&self, tried: &mut Vec<Attempt>, attempt: Attempt) {
-        let size = size_of::<Attempt>() + attempt.path.as_os_str().len();
-        if let Some(left) = self.room.get().checked_sub(size) {
+        let length = attempt.path.as_os_str().len();
+        self.add_made(tried, length, || attempt);
+    }
+
+    /// The same of one whose path has `length` bytes, and that is made only where there is room.
+    pub(crate) fn add_made(&self, tried: &mut Vec<Attempt>, length: usize, attempt: impl FnOnce() -> Attempt) {
+        if let Some(left) = self.room.get().checked_sub(size_of::<Attempt>() + length) {
             self.room.set(left);
-            tried.push(attempt);
+            tried.push(attempt());
         }
     }
 }
@@ -180,8 +189,9 @@ impl<T: FileTree> Prober<'_, T> {
     pub(crate) fn try_list(&self, list: &List, name: &OsStr, variants: &Variants, tried: &mut Vec<Attempt>) -> Ended {
         for place in list.places.iter() {
             for variant in variants.iter() {
-                let name = variant.map_or(Cow::Borrowed(name), |variant| Cow::Owned(join(OsStr::new(variant), name)));
-                if let Some(end) = self.try_candidate(list, place, &name, variant, tried) {
+                let directory =
+                    variant.map_or(Cow::Borrowed(place), |variant| Cow::Owned(place.file(OsStr::new(variant))));
+                if let Some(end) = self.try_candidate(list, &directory, name, variant, tried) {
                     return end;
                 }
             }
@@ -198,8 +208,7 @@ impl<T: FileTree> Prober<'_, T> {
         variant: Option<&str>,
         tried: &mut Vec<Attempt>,
     ) -> Option<Ended> {
-        let candidate = Spot { world: directory.spot.world, path: directory.path(name) };
-        let (refusal, end) = match self.probe(&candidate) {
+        let (refusal, end) = match self.probe_in(directory, name) {
             Outcome::Found(opened) => {
                 let found = Found::plain(directory.file(name), list.rule, opened);
                 return Some(Ended::Found(Found { variant: variant.map(str::to_owned), ..found }));
@@ -208,8 +217,9 @@ impl<T: FileTree> Prober<'_, T> {
             Outcome::EndList(refusal) => (refusal, Some(Ended::GoOn)),
             Outcome::Fatal(refusal) => (refusal, Some(Ended::Stop)),
         };
-        let owner = list.owner.clone();
-        self.notes.add(tried, Attempt { path: candidate.path, rule: list.rule, owner, refusal });
+        let length = directory.spot.path.as_os_str().len() + 1 + name.len();
+        let attempt = || Attempt { path: directory.path(name), rule: list.rule, owner: list.owner.clone(), refusal };
+        self.notes.add_made(tried, length, attempt);
         end
     }
 
@@ -224,12 +234,25 @@ impl<T: FileTree> Prober<'_, T> {
         end
     }
 
+    fn probe_in(&self, directory: &Place, name: &OsStr) -> Outcome {
+        if self.tree.lacks(&directory.spot, name) && self.notes.count_lookup() {
+            return Outcome::Skip(Refusal::new(Why::Absent));
+        }
+        self.probe(&Spot { world: directory.spot.world, path: directory.path(name) })
+    }
+
     fn probe(&self, candidate: &Spot) -> Outcome {
         if !self.notes.count_lookup() {
             return Outcome::Fatal(Refusal::with(Why::Unreadable, "too many paths were tried"));
         }
         match self.tree.open(candidate) {
-            Ok(opened) => self.judge(opened),
+            Ok(opened) => {
+                let outcome = self.judge(opened);
+                if !matches!(outcome, Outcome::Found(_)) {
+                    self.tree.note_refused(candidate);
+                }
+                outcome
+            }
             Err(fault) => self.judge_fault(fault, candidate),
         }
     }
@@ -268,7 +291,7 @@ impl<T: FileTree> Prober<'_, T> {
     fn judge_fault(&self, fault: Fault, candidate: &Spot) -> Outcome {
         match fault {
             Fault::Directory => Outcome::Fatal(Refusal::new(Why::Directory)),
-            Fault::Special => Outcome::Fatal(Refusal::with(Why::NotElf, "not a regular file")),
+            Fault::Special | Fault::OfKernel => Outcome::Fatal(Refusal::with(Why::NotElf, "not a regular file")),
             Fault::System(Errno::NOENT) => Outcome::Skip(Refusal::new(Why::Absent)),
             Fault::System(Errno::ACCESS | Errno::PERM) => Outcome::Skip(Refusal::new(Why::Unreadable)),
             Fault::Loop => self.end_of_list(candidate, Refusal::new(Why::Loop)),

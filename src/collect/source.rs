@@ -26,7 +26,7 @@ impl Source {
     pub(crate) fn open_unchanged(&self) -> Result<Input, Cause> {
         match self.root.open(&self.real) {
             Ok(input) if input.stamp == self.stamp => Ok(input),
-            Ok(_) | Err(Fault::Directory | Fault::Special | Fault::Loop) => Err(Cause::Changed),
+            Ok(_) | Err(Fault::Directory | Fault::Special | Fault::OfKernel | Fault::Loop) => Err(Cause::Changed),
             Err(fault) => Err(fault.into_cause()),
         }
     }

@@ -290,6 +290,8 @@ impl Work {
         let builtin = build.as_ref().and_then(|build| build.directories().first().cloned());
         let builtin = builtin.unwrap_or_else(|| PathBuf::from("/lib"));
         let layout = place::lay_out(files, &loading.objects, &program, builtin).map_err(Fault::into_cause)?;
+        // On what is read from here on nothing but findings hangs.
+        let looked_at = files.looked_at();
         let mut findings = findings::of(&loading, &layout, build.as_ref(), self.least);
         if !platforms.is_empty() && loading.not_found.is_empty() {
             findings.push(findings::platform(&layout.paths[PROGRAM], &cpus, &platforms));
@@ -323,6 +325,7 @@ impl Work {
             is_foreign,
             build,
             cpus,
+            looked_at,
             late: Late { work: self, setting, place, origins, met, known, unloaded, names },
             root_of,
         }))
@@ -333,7 +336,10 @@ impl Work {
         if libc != Libc::Glibc {
             return None;
         }
-        match files.read(Path::new(SYSTEM_PRELOAD), MAX_PRELOAD) {
+        match files.read(Path::new(SYSTEM_PRELOAD), MAX_PRELOAD + 1) {
+            Ok(list) if list.len() as u64 > MAX_PRELOAD => {
+                Some(findings::system_preload(&format!("more than {MAX_PRELOAD} bytes of names")))
+            }
             Ok(list) => {
                 let names: Vec<String> = preloaded(&list).iter().map(|name| printable(name).to_string()).collect();
                 (!names.is_empty()).then(|| findings::system_preload(&names.join(", ")))
@@ -360,6 +366,7 @@ fn unusable(cache: &Path, fault: Fault) -> Cause {
     let what = match fault {
         Fault::Directory => "it is a directory",
         Fault::Special => "it is not a regular file",
+        Fault::OfKernel => "it is a file of the kernel's own",
         Fault::Loop => "it is behind too many symlinks",
         Fault::System(_) => return fault.into_cause().within(format_args!("the loader's cache {}", printable(cache))),
     };

@@ -235,6 +235,14 @@ pub(crate) struct Build {
     /// .cdx.json; may be repeated.
     #[arg(long, value_name = "FILE", help_heading = "What comes back")]
     pub(crate) sbom: Vec<PathBuf>,
+    /// Write the image's id, which is the digest of its configuration, to FILE, as docker build does; where FILE says so
+    /// already, it is left alone.
+    #[arg(long, value_name = "FILE", help_heading = "What comes back")]
+    pub(crate) iidfile: Option<PathBuf>,
+    /// Write what OUT hangs on to FILE, in the syntax of make, for make, ninja, CMake and Meson: all files, and the
+    /// directories in which a new file would change something. Of a layout, the rule is for OUT/index.json.
+    #[arg(long, value_name = "FILE", help_heading = "What comes back")]
+    pub(crate) depfile: Option<PathBuf>,
     /// How to answer: the digest of the manifest of what was written, or of the image uncompressed where it was loaded
     /// alone; or all that is known of the image, `config_digest` with it, which docker calls its id.
     #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "What comes back")]

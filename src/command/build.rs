@@ -9,6 +9,8 @@ use serde::Serialize;
 
 use super::Failure;
 use super::args::{Build, Kind, ReportFormat};
+use super::beside::Beside;
+use super::clock::{Timings, timed};
 use super::load::Tool;
 use super::output::{finding_reports, say_findings, shown, text, write_json};
 use super::progress::Bar;
@@ -16,12 +18,16 @@ use super::report::{ClosureReport, excluded_reports, need_reports, report_failur
 
 pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     let output = build.output.as_deref().map(|out| Output::of(build, out)).transpose()?;
+    let target = output.as_ref().and_then(Output::target);
+    let has_id = build.load || output.as_ref().is_some_and(|output| output.kind != Kind::Rootfs);
     let bills = bills(build, output.as_ref())?;
+    let beside = Beside::of(build.iidfile.as_deref().map(|file| (file, has_id)), build.depfile.as_deref(), target)?;
     // Before anything is written, because without it all would be for nothing.
     let tool = build.load.then(Tool::find).transpose()?;
     let mut builder = builder(build)?;
     let bar = Bar::of(&mut builder, build.quiet);
-    let image = match builder.build() {
+    let mut timings = Timings::default();
+    let image = match timed(&mut timings.resolve, || builder.build()) {
         Ok(image) => image,
         Err(error) if build.format == ReportFormat::Json => {
             report_first(build)?;
@@ -43,26 +49,25 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     for (file, format) in &bills {
         image.write_sbom(file, *format)?;
     }
-    let written = output.as_ref().map(|output| output.write(&image)).transpose()?.flatten();
-    let loaded = tool.as_ref().map(|tool| tool.load(&image)).transpose()?;
+    let written =
+        output.as_ref().map(|output| timed(&mut timings.write, || output.write(&image))).transpose()?.flatten();
+    let loaded = tool.as_ref().map(|tool| timed(&mut timings.load, || tool.load(&image))).transpose()?;
     drop(bar);
+    let written = written.or(loaded);
+    beside.write(&image, written.as_ref())?;
     if output.is_some_and(|output| output.is_stdout()) {
         // What is written is the answer, and nothing else is.
         return Ok(());
     }
-    answer(build.format, &image, written.or(loaded).as_ref(), tool.as_ref())?;
-    Ok(())
-}
-
-fn answer(format: ReportFormat, image: &Image, written: Option<&Written>, tool: Option<&Tool>) -> io::Result<()> {
-    match (format, written) {
-        (ReportFormat::Json, written) => {
-            write_json(&Report { loaded_into: tool.map(Tool::name), ..Report::of(image, written) })
+    match build.format {
+        ReportFormat::Json => {
+            let loaded_into = tool.as_ref().map(Tool::name);
+            write_json(&Report { loaded_into, timings, ..Report::of(&image, written.as_ref()) })?;
         }
-        (ReportFormat::Text, Some(written)) => writeln!(io::stdout(), "{}", written.digest()),
         // A directory has no digest.
-        (ReportFormat::Text, None) => Ok(()),
+        ReportFormat::Text => written.map_or(Ok(()), |written| writeln!(io::stdout(), "{}", written.digest()))?,
     }
+    Ok(())
 }
 
 /// What `-o` and `--type` say.
@@ -85,6 +90,15 @@ impl<'a> Output<'a> {
 
     fn is_stdout(&self) -> bool {
         self.path == Path::new("-")
+    }
+
+    /// The file by which a build tool knows the output: of a layout the one that is written last.
+    fn target(&self) -> Option<PathBuf> {
+        match self.kind {
+            _ if self.is_stdout() => None,
+            Kind::Layout => Some(self.path.join("index.json")),
+            _ => Some(self.path.to_owned()),
+        }
     }
 
     /// `None` for a root directory, which has no digest.
@@ -213,6 +227,7 @@ struct Report<'a> {
     layer_size: Option<u64>,
     /// The tool that has it.
     loaded_into: Option<&'static str>,
+    timings: Timings,
     entries: Vec<EntryReport<'a>>,
 }
 
@@ -243,6 +258,7 @@ impl<'a> Report<'a> {
             size: written.map(Written::size),
             layer_size: written.map(Written::layer_size),
             loaded_into: None,
+            timings: Timings::default(),
             entries: image.entries().map(EntryReport::of).collect(),
         }
     }

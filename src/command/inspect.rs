@@ -9,13 +9,13 @@ use scratchpack::{Closure, Object, Request};
 use super::Failure;
 use super::args::{Inspect, InspectFormat};
 use super::output::{say, say_findings, shown, write_json};
-use super::report::{ClosureReport, report_failure};
+use super::report::{ClosureReport, report_refusal};
 
 pub(crate) fn run(inspect: &Inspect) -> Result<(), Failure> {
     let closure = match inspect.search.collector().collect(&inspect.binary) {
         Ok(closure) => closure,
         Err(error) if inspect.format == InspectFormat::Json => {
-            report_failure(&inspect.search, &inspect.binary, |report| write_json(&report))?;
+            report_refusal(&inspect.search, &inspect.binary, |report| write_json(&report))?;
             return Err(error.into());
         }
         Err(error) => return Err(error.into()),

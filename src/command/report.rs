@@ -105,10 +105,23 @@ pub(super) fn report_failure(
     binary: &Path,
     write: impl FnOnce(ClosureReport<'_>) -> io::Result<()>,
 ) -> io::Result<()> {
-    // A need that nothing meets says nothing against the rest.
-    match search.collector().collect(binary).or_else(|_| search.collector_without_needs().collect(binary)) {
+    match search.collector().collect(binary) {
         Ok(closure) => write(ClosureReport::of(&closure)),
-        Err(_) => Elf::read(binary).map_or(Ok(()), |elf| write(ClosureReport::of_failure(binary, &elf))),
+        Err(_) => report_refusal(search, binary, write),
+    }
+}
+
+/// The same where all that was asked for makes no closure.
+pub(super) fn report_refusal(
+    search: &Search,
+    binary: &Path,
+    write: impl FnOnce(ClosureReport<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    // A need that nothing meets says nothing against the rest.
+    let rest = search.asks_for_needs().then(|| search.collector_without_needs().collect(binary));
+    match rest {
+        Some(Ok(closure)) => write(ClosureReport::of(&closure)),
+        _ => Elf::read(binary).map_or(Ok(()), |elf| write(ClosureReport::of_failure(binary, &elf))),
     }
 }
 

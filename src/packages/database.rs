@@ -108,9 +108,11 @@ impl<'r> Databases<'r> {
         cause.on(READ, self.root.on_machine(path))
     }
 
-    /// The files of this machine that were read, each once, in bytewise order.
+    /// What of this machine decided, each once, in bytewise order: the files that were read, and the directories in which one
+    /// more would have been.
     pub(super) fn inputs(&self) -> Vec<PathBuf> {
-        let mut inputs = self.inputs.clone();
+        let searched = self.walker.searched().into_iter().map(|path| self.root.on_machine(&path));
+        let mut inputs: Vec<PathBuf> = self.inputs.iter().cloned().chain(searched).collect();
         inputs.sort_unstable();
         inputs.dedup();
         inputs
@@ -120,7 +122,7 @@ impl<'r> Databases<'r> {
 fn cause_of(fault: Fault) -> Cause {
     let why = match fault {
         Fault::Directory => "it is a directory, where a file should be; remove it".to_owned(),
-        Fault::Special => "it is no regular file, and is not opened; remove it".to_owned(),
+        Fault::Special | Fault::OfKernel => "it is no regular file, and is not opened; remove it".to_owned(),
         Fault::Loop => format!("it leads through more than {MAX_LINKS} symlinks, which is the limit"),
         Fault::System(errno) => return Cause::from(errno),
     };

@@ -42,12 +42,14 @@ pub(crate) struct Walk {
 pub(crate) struct Walker<'r> {
     root: &'r Root,
     directories: RefCell<HashMap<OsString, Result<Rc<Known>, Fault>>>,
+    /// Of each real directory, however the paths to it are spelled.
+    names: RefCell<HashMap<OsString, Rc<RefCell<Names>>>>,
 }
 
 /// A directory to which a path led.
 struct Known {
     walk: Walk,
-    names: RefCell<Names>,
+    names: Rc<RefCell<Names>>,
 }
 
 /// What is known of the names in a directory.
@@ -60,14 +62,25 @@ enum Names {
     Unlisted,
 }
 
+impl Names {
+    /// Takes down that somebody wanted to know which names there are.
+    fn count_question(&mut self) {
+        if let Names::Absent(0) = self {
+            *self = Names::Absent(1);
+        }
+    }
+}
+
+impl Default for Names {
+    fn default() -> Names {
+        Names::Absent(0)
+    }
+}
+
 /// Names that are asked for in vain before all of a directory are listed. A list takes as long as a few hundred of them.
 const PATIENCE: usize = 128;
 
 impl Known {
-    fn at(walk: Walk) -> Rc<Known> {
-        Rc::new(Known { walk, names: RefCell::new(Names::Absent(0)) })
-    }
-
     /// Whether a list of the directory tells that it has no such name.
     fn lacks(&self, name: &OsStr) -> bool {
         matches!(&*self.names.borrow(), Names::Listed(names) if name.len() <= NAME_MAX && !names.contains(name))
@@ -86,7 +99,7 @@ impl Known {
 
 impl<'r> Walker<'r> {
     pub(crate) fn new(root: &'r Root) -> Self {
-        Walker { root, directories: RefCell::default() }
+        Walker { root, directories: RefCell::default(), names: RefCell::default() }
     }
 
     /// Where the absolute `path` leads, all symlinks followed. What stands there may be of any kind.
@@ -116,14 +129,45 @@ impl<'r> Walker<'r> {
         if let Some(known) = self.directories.borrow().get(path.as_os_str()) {
             return known.clone();
         }
-        let known = self.walk_to_directory(path).map(Known::at);
+        let known = self.walk_to_directory(path).map(|walk| self.known(walk));
         self.directories.borrow_mut().insert(path.as_os_str().to_owned(), known.clone());
         known
     }
 
+    fn known(&self, walk: Walk) -> Rc<Known> {
+        let names = self.names.borrow_mut().entry(walk.real.clone().into_os_string()).or_default().clone();
+        Rc::new(Known { walk, names })
+    }
+
+    /// Whether earlier looks tell that nothing stands at `name` in `directory`.
+    pub(crate) fn is_known_to_lack(&self, directory: &Path, name: &OsStr) -> bool {
+        let is_possible = directory.as_os_str().len() + 1 + name.len() < PATH_MAX;
+        is_possible
+            && match self.directories.borrow().get(directory.as_os_str()) {
+                Some(Ok(known)) => !["", ".", ".."].map(OsStr::new).contains(&name) && known.lacks(name),
+                Some(Err(fault)) => matches!(fault, Fault::System(Errno::NOENT | Errno::NOTDIR)),
+                None => false,
+            }
+    }
+
     /// The names in the directory where `path` leads, in the order of their bytes.
     pub(crate) fn names(&self, path: &Path) -> Result<Vec<OsString>, Fault> {
-        self.root.names(&self.directory(path)?.real)
+        let directory = self.known_directory(path)?;
+        directory.names.borrow_mut().count_question();
+        self.root.names(&directory.walk.real)
+    }
+
+    /// The real directories in which one more name would have made a difference: those that lacked a name or were listed,
+    /// and of those that are not there, what they would be made in.
+    pub(crate) fn searched(&self) -> Vec<PathBuf> {
+        let names = self.names.borrow();
+        let asked = names.iter().filter(|(_, names)| !matches!(*names.borrow(), Names::Absent(0)));
+        let asked = asked.map(|(real, _)| PathBuf::from(real));
+        let directories = self.directories.borrow();
+        let absent = directories.iter().filter(|(_, known)| known.is_err()).map(|(path, _)| Path::new(path));
+        let is_there = |path: &Path| directories.get(path.as_os_str()).and_then(|known| known.as_ref().ok());
+        let above = absent.filter_map(|path| path.ancestors().find_map(is_there));
+        asked.chain(above.map(|known| known.walk.real.clone())).collect()
     }
 
     fn walk_to_directory(&self, path: &Path) -> Result<Walk, Fault> {

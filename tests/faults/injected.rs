@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 use crate::parallel::in_parallel;
-use crate::scene::{KINDS, Kind, SCRATCHPACK, Scene, expect_message, leftovers, remove};
+use crate::scene::{KINDS, Kind, SCRATCHPACK, Scene, calls_there, expect_message, leftovers, remove};
 use crate::tools;
 
 /// A call, by the names that machines have for it, and how it fails.
@@ -27,7 +27,7 @@ const fn borne(calls: &'static str, how: &'static str) -> Fault {
     Fault { calls, how, is_borne: true }
 }
 
-const FAULTS: [Fault; 21] = [
+const FAULTS: [Fault; 23] = [
     fault("write", "error=EIO"),
     fault("write", "error=ENOSPC"),
     borne("write", "error=EINTR"),
@@ -42,12 +42,15 @@ const FAULTS: [Fault; 21] = [
     fault("mkdir,mkdirat", "error=ENOSPC"),
     fault("link,linkat", "error=EIO"),
     fault("symlink,symlinkat", "error=EIO"),
+    borne("open,openat", "error=EINTR"),
     fault("open,openat", "error=EMFILE"),
     fault("open,openat", "error=EIO"),
     fault("fchmod,fchmodat,chmod,utimensat", "error=EPERM"),
     borne("fadvise64", "error=EIO"),
     borne("flock", "error=EINTR"),
     fault("flock", "error=ENOLCK"),
+    // Somebody else has it.
+    fault("flock", "error=EAGAIN"),
     fault("getdents64", "error=EIO"),
 ];
 
@@ -63,7 +66,7 @@ fn calls(scene: &Scene, calls: &str, more: &[&str]) -> Vec<(String, usize)> {
     let (out, log) = (place.path().join("out"), place.path().join("log"));
     scene.restore(&out);
     // What is its own begins where it looks at its arguments' files.
-    let trace = format!("trace=open,openat,statx,newfstatat,{calls}");
+    let trace = format!("trace={}", calls_there(&format!("open,openat,statx,newfstatat,{calls}")));
     let output = traced(scene, &out, &["-o", log.to_str().unwrap(), "-e", &trace], more);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let log = fs::read_to_string(log).unwrap();
@@ -130,9 +133,10 @@ fn what_cannot_be_removed_after_an_error_is_removed_by_the_next() {
         let place = TempDir::new().unwrap();
         let out = place.path().join("out");
         scene.restore(&out);
-        let inject = ["-o", "/dev/null", "-e", "trace=renameat,rename,unlinkat,unlink"];
-        let fail = ["-e", "inject=renameat,rename,unlinkat,unlink:error=EIO"];
-        expect_message(&traced(&scene, &out, &[&inject[..], &fail[..]].concat(), &[]), "nothing can be renamed");
+        let calls = calls_there("renameat,renameat2,rename,unlinkat,unlink");
+        let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:error=EIO"));
+        let trace = ["-o", "/dev/null", "-e", &trace, "-e", &inject];
+        expect_message(&traced(&scene, &out, &trace, &[]), "nothing can be renamed");
         assert_eq!(leftovers(place.path()).len(), 1);
         assert!(scene.is_old(&out));
         assert!(scene.command(&out, &[]).stdout(Stdio::null()).status().unwrap().success());
@@ -152,8 +156,8 @@ fn where_no_thread_can_be_started_fewer_do_the_work() {
             for first in 1..=4 {
                 let place = TempDir::new().unwrap();
                 let out = place.path().join("out");
-                let inject = format!("inject=clone,clone3:error=EAGAIN:when={first}+");
-                let trace = ["-o", "/dev/null", "-e", "trace=clone,clone3", "-e", &inject];
+                let inject = format!("inject=?clone,?clone3:error=EAGAIN:when={first}+");
+                let trace = ["-o", "/dev/null", "-e", "trace=?clone,?clone3", "-e", &inject];
                 let output = traced(&scene, &out, &trace, &["--jobs", "3", "--compression", compression]);
                 let what = format!("{kind:?}, {compression}, no thread from {first} on");
                 assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));

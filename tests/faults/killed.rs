@@ -6,18 +6,14 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::random::Random;
 use crate::scene::{Kind, Scene, leftovers};
 
 const ROUNDS: u32 = 300;
 
-struct Random(u64);
-
-impl Random {
-    /// Some part of a time.
-    fn part_of(&mut self, time: Duration) -> Duration {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        time.mul_f64((self.0 >> 40) as f64 / (1u64 << 24) as f64)
-    }
+/// Some part of a time.
+fn part_of(random: &mut Random, time: Duration) -> Duration {
+    time.mul_f64(random.below(1 << 24) as f64 / f64::from(1 << 24))
 }
 
 /// Runs the command to its end, and says how long that took.
@@ -48,7 +44,7 @@ fn expect_killed_whole(kind: Kind) {
         if !is_old {
             scene.restore(&out);
         }
-        kill(&scene, &out, &[], random.part_of(usual * 5 / 4));
+        kill(&scene, &out, &[], part_of(&mut random, usual * 5 / 4));
         let what = format!("{kind:?}, round {round}");
         is_old = !scene.expect_whole(&out, &what);
         new += u32::from(!is_old);
@@ -89,7 +85,7 @@ fn a_killed_process_leaves_a_cache_that_changes_no_byte() {
             crate::scene::remove(&cache);
         }
         crate::scene::remove(&out);
-        kill(&scene, &out, &more, random.part_of(usual));
+        kill(&scene, &out, &more, part_of(&mut random, usual));
         let over = leftovers(&cache);
         left += over.len();
         assert!(over.len() <= 1, "{over:?}");

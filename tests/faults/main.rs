@@ -10,6 +10,8 @@ mod limits;
 mod order;
 #[path = "../oracle/parallel.rs"]
 mod parallel;
+#[path = "../shared/random.rs"]
+mod random;
 mod reading;
 mod repeated;
 #[path = "../it/root.rs"]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::scene::{KINDS, Kind, SCRATCHPACK, Scene};
+use crate::scene::{KINDS, Kind, SCRATCHPACK, Scene, calls_there};
 use crate::tools;
 
 /// What happened to the disk.
@@ -20,8 +20,12 @@ use Event::{Renamed, Synced};
 fn events(scene: &Scene, out: &Path, more: &[&str]) -> Vec<Event> {
     let log = out.with_file_name("log");
     let mut command = tools::command("strace");
-    let trace = "trace=fsync,fdatasync,sync_file_range,syncfs,sync,rename,renameat,renameat2";
-    command.args(["-f", "-y", "-qq", "-s", "4096", "-o"]).arg(&log).args(["-e", trace, SCRATCHPACK]);
+    let trace = calls_there("fsync,fdatasync,sync_file_range,syncfs,sync,rename,renameat,renameat2");
+    command.args(["-f", "-y", "-qq", "-s", "4096", "-o"]).arg(&log).args([
+        "-e",
+        &format!("trace={trace}"),
+        SCRATCHPACK,
+    ]);
     tools::run(command.args(scene.arguments(out, more)).env_remove("SOURCE_DATE_EPOCH"));
     fs::read_to_string(log).unwrap().lines().filter(|line| !line.contains("+++")).map(event).collect()
 }

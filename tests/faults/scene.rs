@@ -10,6 +10,7 @@ use scratchpack::{Compression, Image, ImageBuilder, Result};
 use tempfile::TempDir;
 
 use crate::elf::{Fixture, library, program};
+use crate::random::Random;
 use crate::root::Root;
 use crate::whole::whole;
 
@@ -164,12 +165,15 @@ impl Scene {
 
 /// Noise that no codec makes smaller.
 pub fn noise(seed: u64, size: usize) -> Vec<u8> {
-    let mut noise = seed;
-    let step = || {
-        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (noise >> 32) as u8
-    };
-    std::iter::repeat_with(step).take(size).collect()
+    let mut random = Random(seed);
+    std::iter::repeat_with(|| random.next() as u8).take(size).collect()
+}
+
+/// Calls to the system for strace, which passes over those that this machine does not have: newer ones have no `open`, no
+/// `rename` and no `mkdir`.
+pub fn calls_there(names: &str) -> String {
+    let names: Vec<String> = names.split(',').map(|name| format!("?{name}")).collect();
+    names.join(",")
 }
 
 pub fn is_temporary(name: &str) -> bool {

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use scratchpack::ErrorKind::{Io, NotFound, OutputRefused};
 use scratchpack::{Error, ErrorKind};
 use tempfile::TempDir;
 
-use crate::scene::{KINDS, Kind, Scene, leftovers};
+use crate::scene::{KINDS, Kind, Scene, calls_there, leftovers};
 use crate::space::Tmpfs;
 use crate::tools::{self, is_root};
 
@@ -199,10 +199,53 @@ fn a_relative_path_is_one_of_the_working_directory() {
 }
 
 /// Root may write everywhere, so this is somebody else.
-fn as_nobody(scene: &Scene, out: &Path) -> std::process::Output {
+fn as_nobody(scene: &Scene, out: &Path, more: &[&str]) -> std::process::Output {
     let mut command = tools::command("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(scene.nobodys_command());
-    command.args(scene.arguments(out, &["--quiet"])).output().unwrap()
+    command.args(scene.arguments(out, more)).output().unwrap()
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_cache_that_may_only_be_read_is_read_and_stores_nothing_whatever_it_lacks() {
+    if !is_root() || !tools::are_here(&["setpriv"]) {
+        return;
+    }
+    let scene = Scene::sized(Kind::Layer, 10_000);
+    let place = TempDir::new().unwrap();
+    scene.readable_by_all();
+    set_mode(place.path(), 0o777);
+    let (cache, out) = (place.path().join("cache"), place.path().join("out"));
+    let more = ["--cache", cache.to_str().unwrap()];
+    let build = |what: &str| {
+        let output = as_nobody(&scene, &out, &more);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && scene.is_new(&out), "{what}: {said}");
+        said
+    };
+    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+    build("none");
+    let stood = inode(&out);
+    // As an earlier version left it, and less.
+    for lacking in ["new", "frames", "records", "outputs"] {
+        fs::remove_dir_all(cache.join(lacking)).unwrap();
+        set_mode(&cache, 0o500);
+        let before = listed(&cache);
+        let said = build(lacking);
+        assert!(!said.contains("warning"), "without {lacking}: {said}");
+        assert_eq!(listed(&cache), before, "without {lacking}");
+        // It tells that the output stands as it was written.
+        assert_eq!(inode(&out) == stood, ["new", "frames"].contains(&lacking), "without {lacking}");
+        set_mode(&cache, 0o700);
+    }
+    // There is nothing to read.
+    fs::remove_file(cache.join("CACHEDIR.TAG")).unwrap();
+    set_mode(&cache, 0o500);
+    let said = build("an empty directory");
+    assert!(said.contains("is not used: nothing can be put into it: it may only be read"), "{said}");
 }
 
 #[test]
@@ -213,23 +256,47 @@ fn what_may_not_be_written_stays() {
     for kind in [Kind::Archive, Kind::Layer, Kind::Rootfs, Kind::Layout] {
         let scene = Scene::sized(kind, 10_000);
         let place = TempDir::new().unwrap();
-        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         scene.readable_by_all();
-        mode(place.path(), 0o777);
+        set_mode(place.path(), 0o777);
         let out = place.path().join("out");
         if matches!(kind, Kind::Archive | Kind::Layer) {
             scene.restore(&out);
-            mode(&out, 0o444);
-            let message = crate::scene::expect_message(&as_nobody(&scene, &out), "a read-only file");
+            set_mode(&out, 0o444);
+            let message = crate::scene::expect_message(&as_nobody(&scene, &out, &["--quiet"]), "a read-only file");
             assert!(message.contains("Permission denied") && message.contains("change the mode"), "{message}");
-            mode(&out, 0o644);
+            set_mode(&out, 0o644);
             assert!(scene.is_old(&out));
         }
         fs::remove_file(&out).ok();
-        mode(place.path(), 0o555);
-        let message = crate::scene::expect_message(&as_nobody(&scene, &out), "a read-only directory");
+        set_mode(place.path(), 0o555);
+        let message = crate::scene::expect_message(&as_nobody(&scene, &out, &["--quiet"]), "a read-only directory");
         assert!(message.contains("Permission denied") && message.contains("change the mode"), "{message}");
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn where_names_may_be_made_and_not_read_the_output_is_made_and_synced_with_its_file_system() {
+    if !is_root() || !tools::are_here(&["setpriv", "strace"]) {
+        return;
+    }
+    for kind in KINDS {
+        let scene = Scene::sized(kind, 10_000);
+        let (place, log) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        scene.readable_by_all();
+        set_mode(place.path(), 0o333);
+        let (out, log) = (place.path().join("out"), log.path().join("log"));
+        let mut command = tools::command("strace");
+        let trace = format!("trace={}", calls_there("rename,renameat,renameat2,mkdir,mkdirat,syncfs"));
+        command.args(["-f", "-qq", "-e", &trace, "-o"]).arg(&log);
+        command.args(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]).arg(scene.nobodys_command());
+        tools::run(command.args(scene.arguments(&out, &["--quiet"])));
+        assert!(kind == Kind::Layout || scene.is_new(&out), "{kind:?}");
+        assert_eq!(leftovers(place.path()), [""; 0], "{kind:?}");
+        let log = fs::read_to_string(log).unwrap();
+        let made: Vec<&str> = log.lines().filter(|line| !line.contains("+++")).collect();
+        let named = made.iter().position(|line| line.contains("out\"") && line.ends_with("= 0")).unwrap();
+        assert!(made[named + 1].contains("syncfs(") && made[named + 1].ends_with("= 0"), "{kind:?}: {log}");
     }
 }
 

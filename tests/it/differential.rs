@@ -12,7 +12,8 @@ use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind};
 use scratchpack::{ByteOrder, Class, Elf, ElfKind};
 
-use crate::mutated::{Random, mutate, originals};
+use crate::mutated::{mutate, originals};
+use crate::random::Random;
 
 /// What both tell of a file.
 #[derive(Debug, Default, PartialEq, Eq)]

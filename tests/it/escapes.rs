@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, RenameFlags, mkfifoat, mknodat, renameat_with};
-use scratchpack::{Compression, Error, ErrorKind, Image, ImageBuilder, Need};
+use scratchpack::{Compression, Error, ErrorKind, Image, ImageBuilder, Need, check};
 
 use crate::elf::{Fixture, LOADER, RUNPATH, library, loader, program};
 use crate::root::{BUILTIN, Root, cache};
@@ -388,6 +388,20 @@ fn files_of_the_kernel_are_no_files_wherever_they_are_read() {
             .file("/m/odd", &Fixture { interpreter: Some(interpreter), ..program(&[]) });
         refused(Image::from_binary(root.on_machine("/m/app")).map(drop).unwrap_err(), "library");
         refused(Image::from_binary(root.on_machine("/m/odd")).map(drop).unwrap_err(), "interpreter");
+    }
+}
+
+#[test]
+fn who_gives_a_file_of_the_kernel_is_told_to_copy_it_and_who_gives_a_device_is_not() {
+    let root = plain().file("/lib/libx.so", &library("libx.so"));
+    let file = |path: &str| root.builder("/app").file(path, "/x").build().map(drop).unwrap_err();
+    let (kernel, device) = (file("/proc/self/status"), file("/dev/null"));
+    assert_eq!((kernel.kind(), device.kind()), (ErrorKind::InvalidOption, ErrorKind::InvalidOption));
+    assert!(kernel.to_string().contains("of the kernel's own, with no size of its own; copy it first"), "{kernel}");
+    assert!(device.to_string().contains("it is a device, a FIFO or a socket"), "{device}");
+    let others = [Image::from_binary("/proc/self/status").map(drop), check("/proc/self/status").map(drop)];
+    for error in others.map(Result::unwrap_err) {
+        assert!(error.to_string().contains("copy it first"), "{error}");
     }
 }
 

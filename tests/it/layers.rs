@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use scratchpack::{Compression, ErrorKind, Image};
 
 use crate::elf::{Fixture, library, program, static_program};
+use crate::random::Random;
 use crate::root::Root;
 use crate::verify::verified;
 
@@ -15,10 +16,10 @@ const CODECS: [Compression; 3] = [Compression::None, Compression::GZIP, Compress
 
 /// A root with a program of a few pieces, so that threads have something to disagree on.
 pub fn large() -> Root {
-    let mut noise = 1u64;
+    let mut random = Random(1);
     let mut data = Vec::new();
     while data.len() < 9 << 20 {
-        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let noise = random.next();
         data.extend(if noise >> 63 == 0 { *b"abcdefgh" } else { noise.to_le_bytes() });
     }
     Root::debian()

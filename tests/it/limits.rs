@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use scratchpack::limits::{
@@ -9,10 +10,10 @@ use scratchpack::limits::{
     MAX_NAMED, MAX_NEEDED, MAX_NEEDED_NAMES, MAX_NOTES, MAX_OBJECTS, MAX_PATH_ELEMENTS, MAX_PATH_LIST,
     MAX_PROGRAM_HEADERS, MAX_RELOCATIONS, MAX_SYMBOLS, MAX_VERSION_NAMES, MAX_VERSIONS,
 };
-use scratchpack::{Collector, Elf, Error, ErrorKind, Image};
+use scratchpack::{Collector, Elf, Error, ErrorKind, Image, Need};
 
 use crate::crafted::{Crafted, DYNAMIC, HASH, INTERP, NOTE, ROOM, STRSZ, STRTAB, SYMTAB};
-use crate::elf::{AUDIT, Fixture, NEEDED, RPATH, RUNPATH, SONAME, library, program};
+use crate::elf::{AUDIT, Fixture, LOADER, NEEDED, RPATH, RUNPATH, SONAME, library, program};
 use crate::root::Root;
 use crate::verify::verified;
 
@@ -179,13 +180,39 @@ fn a_program_that_loads_too_many_objects_is_told_the_limit() {
 }
 
 #[test]
+fn what_would_load_too_many_objects_in_an_image_is_told_the_limit() {
+    let names: Vec<String> = (0..MAX_OBJECTS - 1).map(|number| format!("l{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (last, others) = names.split_last().unwrap();
+    let root = Root::debian().file("/app", &program(others)).file("/more", &program(&names));
+    let root = names.iter().fold(root, |root, name| root.file(&format!("/lib/{name}"), &library(name)));
+    let excess = format!("it would load more than {MAX_OBJECTS} objects, which is the limit");
+    for path in ["/app", "/more", LOADER] {
+        fs::set_permissions(root.on_machine(path), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let check = scratchpack::check(root.path()).unwrap();
+    assert_eq!(check.programs(), 2);
+    let problems: Vec<String> = check.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(problems, [format!("/more cannot be checked: {excess}")]);
+    // What the image has more than the program needs, a program or the environment asks for.
+    let at = format!("/lib/{last}");
+    let mut builder = root.builder("/app");
+    builder.file(root.on_machine(&at), &at);
+    let given = builder.clone().file(root.on_machine("/more"), "/more").build().unwrap();
+    let [finding] = given.findings() else { panic!("{:?}", given.findings()) };
+    assert!(finding.code() == "file-program" && finding.message().contains(&excess), "{finding}");
+    let error = builder.env("LD_PRELOAD", &at).build().unwrap_err();
+    expect(&error, ErrorKind::Unprovable, MAX_OBJECTS);
+}
+
+#[test]
 fn a_search_that_tries_too_many_paths_is_told_the_limit() {
     let names: Vec<String> = (0..8_000).map(|number| format!("l{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let directories: Vec<String> = (0..4_000).map(|number| format!("/{number}")).collect();
     let app = program(&names).with(RUNPATH, &directories.join(":"));
     let musl = Fixture { data: b"/etc/ld-musl-x86_64.path\0".to_vec(), ..library("libc.musl-x86_64.so.1") };
-    for root in [Root::debian(), Root::empty().file(crate::elf::LOADER, &musl)] {
+    for root in [Root::debian(), Root::empty().file(LOADER, &musl)] {
         let root = root.file("/app", &app);
         let error = Collector::new().sysroot(root.path()).collect(root.on_machine("/app")).unwrap_err();
         expect(&error, ErrorKind::Malformed, MAX_LOOKUPS);
@@ -292,10 +319,42 @@ fn patterns_of_a_configuration_that_take_too_long_are_given_up_and_told() {
 fn a_search_path_that_its_tokens_make_longer_than_any_path_is_passed_over() {
     let long = format!("{}:/opt/lib", "$ORIGIN/".repeat(4_000));
     let musl = Fixture { data: b"/etc/ld-musl-x86_64.path\0".to_vec(), ..library("libc.musl-x86_64.so.1") };
-    for root in [Root::debian(), Root::empty().file(crate::elf::LOADER, &musl)] {
+    for root in [Root::debian(), Root::empty().file(LOADER, &musl)] {
         let app = program(&["libx.so"]).with(RUNPATH, &long);
         let root = root.file("/a/rather/long/directory/app", &app).file("/opt/lib/libx.so", &library("libx.so"));
         let closure = root.closure("/a/rather/long/directory/app");
         assert_eq!(crate::root::opened(&closure), ["/opt/lib/libx.so"]);
     }
+}
+
+#[test]
+fn a_list_that_means_something_only_as_a_whole_is_told_its_limit() {
+    let sparse = |root: &Root, path: &str, size| {
+        fs::create_dir_all(root.on_machine(path).parent().unwrap()).unwrap();
+        File::create(root.on_machine(path)).unwrap().set_len(size).unwrap();
+    };
+    let musl = Fixture { data: b"/etc/ld-musl-x86_64.path\0".to_vec(), ..library("libc.musl-x86_64.so.1") };
+    let musl = Root::empty().file(LOADER, &musl).file("/app", &program(&[]));
+    let glibc = Root::debian().file("/app", &program(&[]).imports(&["iconv_open"]));
+    for (root, path, limit) in [
+        (&musl, "/etc/ld-musl-x86_64.path", 1 << 20),
+        (&glibc, "/usr/lib/gconv/gconv-modules", 1 << 20),
+        (&glibc, "/etc/ld.so.cache", 32 << 20),
+    ] {
+        let build = || root.builder("/app").with(Need::Gconv).build().map(drop);
+        sparse(root, path, limit);
+        assert!(!build().is_err_and(|error| error.kind() == ErrorKind::Malformed), "{path}");
+        sparse(root, path, limit + 1);
+        let error = build().unwrap_err();
+        expect(&error, ErrorKind::Malformed, limit);
+        assert_eq!(error.path(), Some(root.on_machine(path).as_path()), "{error}");
+        fs::remove_file(root.on_machine(path)).unwrap();
+    }
+    sparse(&glibc, "/etc/ld.so.preload", (64 << 10) + 1);
+    let image = glibc.image("/app");
+    assert!(
+        image.findings()[0].message().contains("has more than 65536 bytes of names loaded"),
+        "{:?}",
+        image.findings()
+    );
 }

@@ -18,6 +18,7 @@ mod explaining;
 mod extras;
 mod hidden;
 mod hostile;
+mod inputs;
 mod layers;
 mod limits;
 mod messages;
@@ -25,10 +26,14 @@ mod musl;
 mod mutated;
 mod names;
 mod needs;
+#[path = "../shared/odd.rs"]
+mod odd;
 mod outputs;
 mod packages;
 mod placing;
 mod proving;
+#[path = "../shared/random.rs"]
+mod random;
 mod rights;
 mod root;
 mod searching;

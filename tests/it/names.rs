@@ -11,6 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use scratchpack::{Compression, Error, ErrorKind, Image, ImageBuilder};
 
 use crate::elf::{NEEDED, RUNPATH, library, program, static_program};
+use crate::odd::names;
 use crate::root::Root;
 use crate::verify::{self, verified};
 
@@ -106,35 +107,6 @@ fn dots_and_slashes_that_mean_nothing_are_taken_out() {
     }
 }
 
-/// Names with which tools have had their troubles.
-fn names() -> Vec<Vec<u8>> {
-    let mut names: Vec<Vec<u8>> = [
-        &b"new\nline"[..],
-        b"\x1b[2J",
-        b"\x01\x07\x7f",
-        b"\xff\xfe",
-        b"\xc3",
-        "größe \u{202e}".as_bytes(),
-        b"end ",
-        b" start",
-        b"back\\slash",
-        b"\\",
-        b"-dash",
-        b"19 path=/etc/passwd\n",
-        b"...",
-        b".wh",
-        b".whx",
-        b"x.wh.y",
-        b"'\"`$;&|*?[]{}~#%",
-        b"././@LongLink",
-    ]
-    .iter()
-    .map(|name| name.iter().map(|&byte| if byte == b'/' { b'|' } else { byte }).collect())
-    .collect();
-    names.extend((95..=103).chain([254, 255]).map(|size| vec![b'n'; size]));
-    names
-}
-
 /// Of each member of a layer: path, link target, size, as bytes.
 fn members(image: &Image) -> Vec<(Vec<u8>, Option<Vec<u8>>, u64)> {
     let mut layer = Vec::new();
@@ -187,7 +159,8 @@ fn every_name_is_exact_in_the_layer() {
 
 #[test]
 fn programs_libraries_and_directories_may_have_any_name() {
-    for name in names() {
+    // A colon ends a directory of a search path.
+    for name in names().into_iter().filter(|name| !name.contains(&b':')) {
         let file = OsStr::from_bytes(&name);
         let mut app = program(&[]);
         // A `$` would be a token of nothing, which stays as it is.

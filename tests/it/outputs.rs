@@ -222,7 +222,6 @@ fn an_image_can_be_looked_at_before_it_is_written() {
     let root = large();
     let image: Image = root.image("/app");
     assert_eq!(tree(&image).last().unwrap(), "/app");
-    assert_eq!(image.inputs().count(), 3);
     assert!(image.entries().all(|entry| !entry.reason().is_empty()));
 }
 

@@ -273,6 +273,7 @@ fn scanners_are_told_of_packages_of_dpkg_as_images_without_dpkg_have_them() {
     );
     let inputs: Vec<_> = image.inputs().collect();
     for path in [
+        "/etc",
         "/etc/os-release",
         "/etc/debian_version",
         "/var/lib/dpkg/status",

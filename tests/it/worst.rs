@@ -21,7 +21,7 @@ const SIZE: usize = 32 << 20;
 /// Bytes beside those of the file.
 const EXTRA: u64 = 64 << 20;
 /// Of the processor, for all that is done with the file, by code that is not optimized, in seconds. What hangs takes hours.
-const TIME: i64 = 60;
+const TIME: i64 = 15;
 
 /// Names the root to a process that is measured.
 const ROOT: &str = "SCRATCHPACK_WORST_ROOT";
@@ -33,8 +33,8 @@ fn work(root: &Path) {
     let usage = || getrusage(UsageWho::RUSAGE_SELF).unwrap();
     let seconds = || usage().user_time().tv_sec() + usage().system_time().tv_sec();
     let before = resident("VmRSS");
-    // proc_pid_clear_refs(5): the peak is what is resident now.
-    fs::write("/proc/self/clear_refs", "5").unwrap();
+    // proc_pid_clear_refs(5): the peak is what is resident now. Where nobody may say so, it is what it was, or more.
+    let _ = fs::write("/proc/self/clear_refs", "5");
     let start = seconds();
     let _ = Elf::parse(&bytes);
     let _ = Elf::read(&app);
@@ -121,6 +121,22 @@ fn names_that_are_all_missing_in_directories_without_number() {
     expect_cheap("origins", program(&names[..100]).with(RUNPATH, &origins).bytes());
     let elements = vec!["$ORIGIN/$LIB/$PLATFORM"; 2_700].join(":");
     expect_cheap("tokens", program(&names[..100]).with(RUNPATH, &elements).bytes());
+}
+
+#[test]
+fn a_large_directory_under_names_without_number() {
+    let names: Vec<String> = (0..8_000).map(|number| format!("l{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let spell = |number: usize| {
+        let [up, usr, lib] = [number % 20, number / 20 % 6, number / 120];
+        format!("{}/usr{}/lib{}", "/..".repeat(up), "/../usr".repeat(usr), "/../lib".repeat(lib))
+    };
+    let spellings: Vec<String> = (0..720).map(spell).collect();
+    // Its loader has no subdirectories for some CPUs.
+    let musl = Fixture { data: b"/etc/ld-musl-x86_64.path\0".to_vec(), ..library("libc.musl-x86_64.so.1") };
+    let root = Root::empty().file(LOADER, &musl).file("/app", &program(&names).with(RUNPATH, &spellings.join(":")));
+    let root = (0..3_000).fold(root, |root, number| root.bytes(&format!("/usr/lib/other{number}"), b""));
+    measure("spellings", &root);
 }
 
 #[test]

@@ -18,6 +18,8 @@ mod link;
 mod loader;
 mod musl;
 mod names;
+#[path = "../shared/odd.rs"]
+mod odd;
 mod packed;
 mod packing;
 mod parallel;
@@ -52,6 +54,8 @@ mod kernel_files;
 mod loading;
 #[cfg(feature = "cli")]
 mod needs;
+#[cfg(feature = "cli")]
+mod rebuilding;
 #[cfg(feature = "cli")]
 mod rpm;
 #[cfg(feature = "cli")]

@@ -28,6 +28,21 @@ const FAULTS: [(&str, &str); 12] = [
     ("fstatfs", "EIO"),
 ];
 
+/// What file systems of a network or of a program give up for a signal, though nobody handles one.
+const INTERRUPTED: [&str; 11] = [
+    "openat",
+    "newfstatat",
+    "fstat",
+    "statx",
+    "pread64",
+    "read",
+    "readlink",
+    "readlinkat",
+    "getdents64",
+    "fgetxattr",
+    "fstatfs",
+];
+
 /// Calls of one kind that are made to fail in one run of all; of more, as many spread over all.
 const MOST: usize = 100;
 
@@ -163,8 +178,8 @@ struct Fault {
 }
 
 impl Fault {
-    /// All that there can be in a command that ends with this status.
-    fn all(arguments: &[String], status: i32) -> Vec<Fault> {
+    /// All of these that there can be in a command that ends with this status.
+    fn all(kinds: &[(&'static str, &'static str)], arguments: &[String], status: i32) -> Vec<Fault> {
         // What the loader of the command itself reads comes first.
         let (before, all) = (calls(&["--version".to_owned()], 0), calls(arguments, status));
         let of_call = |(call, error): (&'static str, &'static str)| {
@@ -173,7 +188,7 @@ impl Fault {
             let step = (last.saturating_sub(first) + 1).div_ceil(MOST).max(1);
             (first..=last).step_by(step).map(move |when| Fault { call, error, when })
         };
-        FAULTS.into_iter().flat_map(of_call).collect()
+        kinds.iter().copied().flat_map(of_call).collect()
     }
 
     /// What a command does then, and the call as strace tells it.
@@ -215,7 +230,7 @@ fn what_cannot_be_read_is_never_taken_for_what_is_not_there() {
     let mut count = 0;
     for subject in subjects() {
         let out = scratch();
-        let faults = Fault::all(&subject.build(out.path()), 0);
+        let faults = Fault::all(&FAULTS, &subject.build(out.path()), 0);
         let whole = fs::read(out.path().join("image.tar")).unwrap();
         let problems = in_parallel(&faults, |fault| fault.problem(&subject, &whole));
         let (what, bad, all) = (subject.what, problems.len(), faults.len());
@@ -223,6 +238,26 @@ fn what_cannot_be_read_is_never_taken_for_what_is_not_there() {
         count += all;
     }
     tools::say(&format!("{count} faults while reading"));
+}
+
+#[test]
+fn a_call_that_a_signal_interrupts_is_made_again() {
+    if !tools::are_here(&["strace"]) {
+        return;
+    }
+    for subject in subjects() {
+        let out = scratch();
+        let faults = Fault::all(&INTERRUPTED.map(|call| (call, "EINTR")), &subject.build(out.path()), 0);
+        let whole = fs::read(out.path().join("image.tar")).unwrap();
+        let problems = in_parallel(&faults, |fault| {
+            let out = scratch();
+            let (output, injected) = fault.in_command(&subject.build(out.path()));
+            let is_done = output.status.success() && fs::read(out.path().join("image.tar")).ok() == Some(whole.clone());
+            (!is_done).then(|| format!("{fault:?}: {injected}\n{}", tools::text_of(&output)))
+        });
+        let (bad, all) = (problems.len(), faults.len());
+        assert!(problems.is_empty(), "{}: {bad} of {all}:\n{}", subject.what, problems.join("\n"));
+    }
 }
 
 #[test]
@@ -242,7 +277,7 @@ fn a_check_finds_nothing_fine_that_it_could_not_read() {
     let mut count = 0;
     for path in [archive, layout, rootfs] {
         let arguments = ["check".to_owned(), path.display().to_string()];
-        let faults = Fault::all(&arguments, 1);
+        let faults = Fault::all(&FAULTS, &arguments, 1);
         let problems = in_parallel(&faults, |fault| {
             let (output, injected) = fault.in_command(&arguments);
             let said = tools::text_of(&output);
@@ -282,13 +317,16 @@ fn what_may_not_be_read_is_an_error_unless_the_loader_looks_elsewhere() {
     if !tools::are_here(&["strace"]) {
         return;
     }
-    let [subject, ..] = subjects();
-    let refused = |path: &str| {
-        let fault = Fault { call: "openat", error: "EACCES", when: opened_as(&subject, path) };
+    let [subject, _, musl] = subjects();
+    let refused_of = |subject: &Subject, path: &str| {
+        let fault = Fault { call: "openat", error: "EACCES", when: opened_as(subject, path) };
         let out = scratch();
         let (output, _) = fault.in_command(&subject.build(out.path()));
         (output.status.code(), tools::text_of(&output))
     };
+    let refused = |path: &str| refused_of(&subject, path);
+    let (status, said) = refused_of(&musl, "/etc/ld-musl-x86_64.path");
+    assert!(status == Some(1) && said.contains("ld-musl-x86_64.path: Permission denied"), "{said}");
     for path in [
         "/etc/ld.so.cache",
         "/etc/ssl/certs/ca-certificates.crt",

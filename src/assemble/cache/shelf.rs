@@ -14,12 +14,14 @@ use blake3::Hash;
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
 
+use super::super::temporary::is_draft;
 use super::drafts::Drafts;
 
 /// One kind of entries.
 #[derive(Debug)]
 pub(crate) struct Shelf {
-    directory: OwnedFd,
+    /// `None` where there is none, in a cache that may only be read.
+    directory: Option<OwnedFd>,
     drafts: Arc<Drafts>,
     /// How many bytes of disk space it may take.
     limit: u64,
@@ -56,17 +58,18 @@ pub(crate) fn open_directory(path: &Path, shelves: &[&str]) -> Result<OwnedFd, S
     Ok(directory)
 }
 
-/// Opens a directory in a cache, which is made if there is none.
-pub(crate) fn open_shelf(cache: impl AsFd, name: &str) -> Result<OwnedFd, String> {
+/// Opens a directory in a cache, which is made if there is none, and there is none in a cache that may only be read.
+pub(crate) fn open_shelf(cache: impl AsFd, name: &str) -> Result<Option<OwnedFd>, String> {
     match rustix::fs::mkdirat(&cache, name, Mode::RWXU) {
         Ok(()) | Err(Errno::EXIST) => {}
+        Err(Errno::ROFS | Errno::ACCESS | Errno::PERM) => return Ok(None),
         Err(error) => return Err(format!("nothing can be put into it: {error}")),
     }
     let directory = rustix::fs::openat(&cache, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty());
-    expect_ours(directory.map_err(|error| format!("its {name} cannot be opened: {error}"))?)
+    expect_ours(directory.map_err(|error| format!("its {name} cannot be opened: {error}"))?).map(Some)
 }
 
-/// Says what the directory is, if it does not yet.
+/// Says what the directory is, if it does not yet. What says so may only be read, and has something to read.
 pub(crate) fn put_tag(directory: &OwnedFd, drafts: &Drafts) -> Result<(), String> {
     if has_tag(directory) {
         return Ok(());
@@ -129,7 +132,8 @@ impl Shelf {
     }
 
     fn open_entry(&self, key: &Hash) -> Option<(File, u64)> {
-        let file = rustix::fs::openat(&self.directory, key.to_hex().as_str(), OLD, Mode::empty()).ok()?;
+        let directory = self.directory.as_ref()?;
+        let file = rustix::fs::openat(directory, key.to_hex().as_str(), OLD, Mode::empty()).ok()?;
         let status = rustix::fs::fstat(&file).ok()?;
         // Somebody may have put it here while the directory was open to others.
         if status.st_uid != rustix::process::geteuid().as_raw() {
@@ -149,22 +153,26 @@ impl Shelf {
         }
         let sum = hasher.finalize();
         let parts: Vec<&[u8]> = parts.iter().copied().chain([sum.as_bytes().as_slice()]).collect();
-        let _ = self.drafts.put(&self.directory, key.to_hex().as_str(), &parts);
-        self.is_fuller.store(true, Ordering::Relaxed);
+        if let Some(directory) = &self.directory {
+            let _ = self.drafts.put(directory, key.to_hex().as_str(), &parts);
+            self.is_fuller.store(true, Ordering::Relaxed);
+        }
         sum
     }
 
     /// Removes an entry that turned out to be wrong.
     pub(crate) fn remove(&self, key: &Hash) {
-        let _ = rustix::fs::unlinkat(&self.directory, key.to_hex().as_str(), AtFlags::empty());
+        if let Some(directory) = &self.directory {
+            let _ = rustix::fs::unlinkat(directory, key.to_hex().as_str(), AtFlags::empty());
+        }
     }
 
     /// Removes what was not used for the longest time, where there is too much.
     pub(crate) fn sweep(&self) {
-        if !self.is_fuller.swap(false, Ordering::Relaxed) {
+        let Some(directory) = self.directory.as_ref().filter(|_| self.is_fuller.swap(false, Ordering::Relaxed)) else {
             return;
-        }
-        let mut entries = self.entries().unwrap_or_default();
+        };
+        let mut entries = entries_of(directory).unwrap_or_default();
         let total: u64 = entries.iter().map(|entry| entry.size).sum();
         if total <= self.limit {
             return;
@@ -176,30 +184,37 @@ impl Shelf {
             if surplus == 0 {
                 return;
             }
-            let _ = rustix::fs::unlinkat(&self.directory, OsStr::from_bytes(&entry.name), AtFlags::empty());
+            let _ = rustix::fs::unlinkat(directory, OsStr::from_bytes(&entry.name), AtFlags::empty());
             surplus = surplus.saturating_sub(entry.size);
         }
     }
-
-    // The types of these fields differ between machines.
-    #[allow(clippy::unnecessary_cast)]
-    fn entries(&self) -> Result<Vec<Entry>, Errno> {
-        let mut entries = Vec::new();
-        for name in Dir::read_from(&self.directory)?.take(MAX_ENTRIES) {
-            let name = name?.file_name().to_bytes().to_vec();
-            if !is_entry(&name) {
-                continue;
-            }
-            let status = rustix::fs::statat(&self.directory, OsStr::from_bytes(&name), AtFlags::SYMLINK_NOFOLLOW);
-            let Ok(status) = status else { continue };
-            if rustix::fs::FileType::from_raw_mode(status.st_mode).is_file() {
-                let used = (status.st_mtime as i64, status.st_mtime_nsec as i64);
-                entries.push(Entry { name, size: (status.st_blocks as u64 * 512).max(LEAST), used });
-            }
-        }
-        Ok(entries)
-    }
 }
+
+/// The entries of a directory, from which drafts of earlier versions are removed on the way.
+// The types of these fields differ between machines.
+#[allow(clippy::unnecessary_cast)]
+fn entries_of(directory: &OwnedFd) -> Result<Vec<Entry>, Errno> {
+    let mut entries = Vec::new();
+    for name in Dir::read_from(directory)?.take(MAX_ENTRIES) {
+        let name = name?.file_name().to_bytes().to_vec();
+        if is_draft(OsStr::from_bytes(&name), EARLY, "") {
+            let _ = rustix::fs::unlinkat(directory, OsStr::from_bytes(&name), AtFlags::empty());
+        }
+        if !is_entry(&name) {
+            continue;
+        }
+        let status = rustix::fs::statat(directory, OsStr::from_bytes(&name), AtFlags::SYMLINK_NOFOLLOW);
+        let Ok(status) = status else { continue };
+        if rustix::fs::FileType::from_raw_mode(status.st_mode).is_file() {
+            let used = (status.st_mtime as i64, status.st_mtime_nsec as i64);
+            entries.push(Entry { name, size: (status.st_blocks as u64 * 512).max(LEAST), used });
+        }
+    }
+    Ok(entries)
+}
+
+/// How the names of drafts began in earlier versions. One that is still at work does without the entry.
+const EARLY: &str = "new-";
 
 /// What the smallest entry counts, so that there are not too many to look at.
 const LEAST: u64 = 16 << 10;
@@ -256,6 +271,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let shelf = shelf(directory.path(), 16 * super::LEAST);
         fs::write(directory.path().join("frames/somebody's"), [0; 1 << 20]).unwrap();
+        fs::write(directory.path().join("frames/new-1-0"), b"half").unwrap();
+        fs::write(directory.path().join("frames/new-shoes"), b"somebody's").unwrap();
         for number in 0..20 {
             shelf.store(&key(number), &[&[number as u8; 4000]]);
             let path = directory.path().join("frames").join(key(number).to_hex().as_str());
@@ -267,7 +284,8 @@ mod tests {
         shelf.sweep();
         let left: Vec<u32> = (0..20).filter(|&number| shelf.read(&key(number)).is_some()).collect();
         assert_eq!(left, [vec![0], (9..20).collect()].concat());
-        assert!(directory.path().join("frames/somebody's").exists());
+        assert!(["somebody's", "new-shoes"].iter().all(|name| directory.path().join("frames").join(name).exists()));
+        assert!(!directory.path().join("frames/new-1-0").exists());
         shelf.sweep();
         assert_eq!((0..20).filter(|&number| shelf.read(&key(number)).is_some()).count(), 12);
     }

@@ -19,7 +19,7 @@ use crate::collect::loader::Libc;
 use crate::collect::process::PROGRAM;
 use crate::need::Need;
 use crate::text::printable;
-use config::{Config, set_named};
+use config::{Config, MAX_LINES, set_named};
 
 pub(super) use config::is_builtin;
 
@@ -93,21 +93,26 @@ impl<'a> Gconv<'a> {
         let directory = directory(around).ok_or_else(|| absent(around))?;
         let names = around.files.names_there(&directory).into_iter().collect();
         let mut gconv = Gconv { directory, names, lists: Vec::new(), config: Config::default(), around };
-        gconv.lists = gconv.lists_there();
+        gconv.lists = gconv.lists_there()?;
         for path in &gconv.lists {
-            let text = around.files.read_whole(path, MAX_LIST);
-            let text = text.inspect_err(|fault| around.files.note_unreadable(path, *fault)).unwrap_or_default();
-            gconv.config.add(&text);
+            gconv.config.add(&around.files.read_whole(path, MAX_LIST).unwrap_or_default());
         }
-        Ok(gconv)
+        match gconv.config.is_too_long() {
+            true => Err(exceeded(&gconv.directory, MAX_LINES, "lines in its lists of character sets")),
+            false => Ok(gconv),
+        }
     }
 
     /// In the order in which glibc reads them (`__gconv_read_conf`).
-    fn lists_there(&self) -> Vec<PathBuf> {
+    fn lists_there(&self) -> Result<Vec<PathBuf>, String> {
         let more = self.directory.join(MORE_LISTS);
         let names = self.around.files.names_there(&more);
-        let more = names.iter().filter(|name| name.as_bytes().ends_with(b".conf")).map(|name| more.join(name));
-        std::iter::once(self.directory.join(LIST)).chain(more).take(MAX_LISTS).collect()
+        let names = names.iter().filter(|name| name.as_bytes().ends_with(b".conf"));
+        let lists: Vec<PathBuf> = names.map(|name| more.join(name)).collect();
+        match lists.len() > MAX_LISTS {
+            true => Err(exceeded(&more, MAX_LISTS, "lists of character sets")),
+            false => Ok(std::iter::once(self.directory.join(LIST)).chain(lists).collect()),
+        }
     }
 
     fn has(&self, file: &str) -> bool {
@@ -162,6 +167,10 @@ impl<'a> Gconv<'a> {
         // Too many sets for its 16 bits are none that anybody has, and glibc reads the text then.
         [Some(text), cache.map(|bytes| made(CACHE, bytes))].into_iter().flatten().collect()
     }
+}
+
+fn exceeded(directory: &Path, limit: usize, what: &str) -> String {
+    format!("{} has more than {limit} {what}, which is the limit", printable(directory))
 }
 
 /// The directory that the C library has built in: one below the directories of its loader. Where the library does not

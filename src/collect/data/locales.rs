@@ -57,7 +57,10 @@ pub(super) fn all(around: &Surroundings<'_>) -> Result<Supply, String> {
     let directory = Path::new(DIRECTORY);
     let names = around.files.names_there(directory);
     let archive = ARCHIVES.copied(&directory.join(ARCHIVE), &Need::Locales, around);
-    let directories = names.iter().take(MAX_LOCALES).flat_map(|name| {
+    if names.len() > MAX_LOCALES {
+        return Err(format!("{DIRECTORY} holds more than {MAX_LOCALES} names, which is the limit"));
+    }
+    let directories = names.iter().flat_map(|name| {
         let directory = directory.join(name);
         CATEGORIES.iter().filter_map(move |(_, category)| file(&directory, category, &Need::Locales, around))
     });
@@ -162,8 +165,7 @@ fn file_of(category: &str) -> PathBuf {
 
 /// What the root's list of aliases has for `name` (`_nl_expand_alias`).
 fn expand_alias(name: &str, around: &Surroundings<'_>) -> Option<Name> {
-    let text = around.files.read_whole(Path::new(ALIASES), MAX_ALIASES);
-    let text = text.inspect_err(|fault| around.files.note_unreadable(Path::new(ALIASES), *fault)).ok()?;
+    let text = around.files.read_whole(Path::new(ALIASES), MAX_ALIASES).ok()?;
     let lines = text.split(|&byte| byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
     let mut words = lines.map(str::split_ascii_whitespace);
     words.find_map(|mut words| {

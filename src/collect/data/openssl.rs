@@ -7,7 +7,6 @@ use super::constants::Constants;
 use super::system::{Text, extra};
 use super::{Supply, Surroundings};
 use crate::collect::extra::ExtraContent;
-use crate::collect::files::World;
 use crate::collect::source::Source;
 use crate::need::Need;
 use crate::text::printable;
@@ -107,10 +106,7 @@ fn modules_of(kind: &Kind, constants: &Constants, around: &Surroundings<'_>) -> 
     };
     let directories = constants.told(kind.told_by).into_iter().filter(beside_libraries);
     let paths = directories.flat_map(|directory| kind.names.iter().map(move |name| directory.join(name)));
-    let opened = |path: &Path| around.files.walker(World::Root).open(path);
-    let is_there =
-        |path: &PathBuf| opened(path).inspect_err(|fault| around.files.note_unreadable(path, *fault)).is_ok();
-    paths.filter(is_there).collect()
+    paths.filter(|path| around.files.file_there(path).is_ok()).collect()
 }
 
 fn without_anything(told: &BTreeSet<PathBuf>, around: &Surroundings<'_>) -> String {

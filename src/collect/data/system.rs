@@ -10,7 +10,7 @@ use crate::collect::extra::{Extra, ExtraContent, Origin};
 use crate::collect::files::World;
 use crate::collect::source::Source;
 use crate::need::Need;
-use crate::root::{Fault, Input};
+use crate::root::{Fault, Input, Walk};
 use crate::text::printable;
 
 /// Of every kind of private key that is written as text (RFC 7468, RFC 5958, OpenSSH).
@@ -31,8 +31,8 @@ impl Text {
     /// The file at `path` in the root, if there is one; in words why it must not go into an image. No file that holds a
     /// private key may, whatever its name is, nor one of more than `limit` bytes.
     pub(super) fn read(path: &Path, limit: u64, around: &Surroundings<'_>) -> Result<Option<Text>, String> {
-        let (source, input) = match open(path, around) {
-            Ok(opened) => opened,
+        let (source, input) = match around.files.walker(World::Root).open(path) {
+            Ok(opened) => source(opened, around),
             Err(fault) if fault.is_absence() => return Ok(None),
             Err(fault) => return Err(refused(path, &in_words(fault))),
         };
@@ -45,11 +45,9 @@ impl Text {
     }
 }
 
-/// The regular file to which `path` leads in the root, all symlinks followed.
-fn open(path: &Path, around: &Surroundings<'_>) -> Result<(Source, Input), Fault> {
-    let (walk, input) = around.files.walker(World::Root).open(path)?;
-    let source = Source { root: around.root.clone(), real: walk.real, stamp: input.stamp, is_elf: false };
-    Ok((source, input))
+/// An open file, which is read once more for an image.
+fn source((walk, input): (Walk, Input), around: &Surroundings<'_>) -> (Source, Input) {
+    (Source { root: around.root.clone(), real: walk.real, stamp: input.stamp, is_elf: false }, input)
 }
 
 fn bytes(input: &Input, limit: u64) -> Result<Vec<u8>, String> {
@@ -74,6 +72,7 @@ fn in_words(fault: Fault) -> String {
     match fault {
         Fault::Directory => "it is a directory".to_owned(),
         Fault::Special => "it is not a regular file".to_owned(),
+        Fault::OfKernel => "it is a file of the kernel's own".to_owned(),
         Fault::Loop => "it is a symlink that leads through more than 40 others".to_owned(),
         Fault::System(errno) => std::io::Error::from(errno).to_string(),
     }
@@ -101,8 +100,7 @@ impl<P: AsRef<Path>> Kind<'_, P> {
 
     /// The file to which `path` leads. A symlink that leads out of the directories may lead to anything.
     pub(super) fn open(&self, path: &Path, around: &Surroundings<'_>) -> Option<(Source, Input)> {
-        let opened = open(path, around).inspect_err(|fault| around.files.note_unreadable(path, *fault));
-        let (source, input) = opened.ok()?;
+        let (source, input) = source(around.files.file_there(path).ok()?, around);
         let holds = |directory: &P| {
             let walk = around.files.walker(World::Root).directory(directory.as_ref());
             walk.is_ok_and(|walk| source.real.starts_with(walk.real))

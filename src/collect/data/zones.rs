@@ -29,10 +29,10 @@ const MAX_DEPTH: usize = 8;
 
 pub(super) fn supply(around: &Surroundings<'_>) -> Result<Supply, String> {
     let walker = around.files.walker(World::Root);
-    let unreadable = |fault: &Fault| around.files.note_unreadable(Path::new(DIRECTORY), *fault);
-    let base = walker.directory(Path::new(DIRECTORY)).inspect_err(unreadable).map_err(|_| absent())?;
+    let directory = Path::new(DIRECTORY);
+    let base = around.files.noting(directory, walker.directory(directory)).map_err(|_| absent())?;
     let mut tree = Tree { around, walker, base, extras: Vec::new(), seen: 0 };
-    tree.directory(Path::new(DIRECTORY), 0)?;
+    tree.directory(directory, 0)?;
     match tree.extras.is_empty() {
         true => Err(absent()),
         false => Ok(Supply { extras: tree.extras, modules: Vec::new() }),
@@ -71,7 +71,7 @@ impl Tree<'_, '_> {
         let real = self.walker.directory(path).map(|walk| walk.real);
         let listed = match real.and_then(|real| self.around.root.list(&real, MAX_ENTRIES)) {
             Err(fault @ Fault::System(Errno::OVERFLOW)) => return Err(fault),
-            listed => listed.inspect_err(|fault| self.around.files.note_unreadable(path, *fault)).unwrap_or_default(),
+            listed => self.around.files.noting(path, listed).unwrap_or_default(),
         };
         let mut listed: Vec<_> = listed.into_iter().map(|listed| (listed.name, listed.kind)).collect();
         listed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));

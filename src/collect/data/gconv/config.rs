@@ -8,7 +8,7 @@ use std::fmt::Write;
 pub(super) const INTERNAL: &str = "INTERNAL";
 
 /// Lines of all lists that say something. glibc's own have 1,400.
-const MAX_LINES: usize = 20_000;
+pub(super) const MAX_LINES: usize = 20_000;
 /// Bytes of a name. The longest known has 30.
 const MAX_NAME: usize = 128;
 /// Aliases of aliases. glibc has none.
@@ -128,12 +128,17 @@ impl Config {
             let Ok(line) = std::str::from_utf8(line) else { continue };
             let words: Vec<&str> = line.split_ascii_whitespace().collect();
             match words[..] {
-                _ if self.lines >= MAX_LINES || words.iter().any(|word| !is_name(word)) => {}
+                _ if self.is_too_long() || words.iter().any(|word| !is_name(word)) => {}
                 ["alias", alias, set, ..] => self.add_alias(alias, set),
                 ["module", from, to, file, ..] => self.add_module(from, to, file, words.get(4).copied()),
                 _ => {}
             }
         }
+    }
+
+    /// Whether there were more lines than are believed.
+    pub(super) fn is_too_long(&self) -> bool {
+        self.lines > MAX_LINES
     }
 
     fn add_alias(&mut self, alias: &str, set: &str) {

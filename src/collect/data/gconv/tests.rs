@@ -1,4 +1,4 @@
-use super::{MAX_LIST, all, is_same, several};
+use super::{MAX_LINES, MAX_LIST, MAX_LISTS, all, is_same, several};
 use crate::collect::data::testing::{Tree, made};
 use crate::collect::loader::Libc;
 
@@ -149,7 +149,7 @@ fn two_names_of_one_set_are_the_same() {
 #[test]
 fn a_hostile_list_is_no_harm() {
     let mut list = Vec::from(&b"\xff\xfe\nmodule\nalias A\nmodule A// INTERNAL A 99999999999999999999\n"[..]);
-    for number in 0..20_000 {
+    for number in 0..9_999 {
         list.extend(format!("alias N{number}// N{}//\nmodule S{number}// S{}// A\n", number + 1, number + 1).bytes());
     }
     let tree = Tree::new().files(&[format!("{GCONV}/A.so")]).file(LIST, &list);
@@ -157,4 +157,18 @@ fn a_hostile_list_is_no_harm() {
     let (modules, list) = names(&tree, &["A"]).unwrap();
     assert_eq!((modules, list.as_str()), (vec!["/A.so".to_owned()], "module\tA//\tINTERNAL\tA\t1\n"));
     assert!(names(&tree, &["S1"]).is_err());
+}
+
+#[test]
+fn more_lists_or_lines_than_are_believed_are_refused_with_the_limit() {
+    let lists =
+        |count: usize| (0..count).fold(tree(), |tree, n| tree.file(&format!("{GCONV}/gconv-modules.d/{n}.conf"), ""));
+    // With the one that is there.
+    assert!(names(&lists(MAX_LISTS - 1), &["NEAR"]).is_ok());
+    assert!(names(&lists(MAX_LISTS), &["NEAR"]).unwrap_err().contains("more than 64 lists"));
+    assert!(lists(MAX_LISTS).refused(all).contains("more than 64 lists"));
+    let lines = |count: usize| (0..count).map(|n| format!("alias A{n}// NEAR//\n")).collect::<String>();
+    let with_lines = |count| Tree::new().files(&[format!("{GCONV}/NEAR.so")]).file(LIST, &lines(count));
+    assert!(with_lines(MAX_LINES).around(all).is_ok());
+    assert!(with_lines(MAX_LINES + 1).refused(all).contains("more than 20000 lines"));
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use memchr::memchr;
 
-use super::{ARCHIVES, CATEGORIES, MAX_CATEGORY, MAX_LOCALES, Surroundings, byte_order};
+use super::{ARCHIVES, CATEGORIES, MAX_CATEGORY, Surroundings, byte_order};
 use crate::analyze::ReadAt;
 use crate::root::Input;
 
@@ -71,7 +71,7 @@ impl Archive {
         for entry in table.chunks_exact(NAME_ENTRY) {
             let (name, record) = (number(entry, 4, self.read)?, number(entry, 8, self.read)?);
             // One that was taken out again has no record, and a free one no name.
-            if name != 0 && record != 0 && names.len() < MAX_LOCALES {
+            if name != 0 && record != 0 {
                 names.extend(self.name(name).map(|name| (name, record)));
             }
         }

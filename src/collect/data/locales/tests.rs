@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use super::{CATEGORIES, MAX_CATEGORY, all, one};
+use super::{CATEGORIES, MAX_CATEGORY, MAX_LOCALES, all, one};
 use crate::collect::data::testing::{Tree, ctype, made, shown};
 use crate::collect::loader::Libc;
 
@@ -161,4 +161,20 @@ fn nothing_from_outside_is_a_locale() {
     for name in ["C.UTF-8", "loop", "..", "../x", "/etc", "x\ny", ""] {
         assert!(find(&tree, name).is_err(), "{name:?}");
     }
+}
+
+#[test]
+fn more_names_than_are_believed_are_refused_with_the_limit() {
+    let tree = (1..MAX_LOCALES)
+        .fold(Tree::new().locale("C.utf8", "UTF-8"), |tree, n| tree.file(&format!("{LOCALES}/{n}"), ""));
+    assert_eq!(tree.supplied(all).len(), 12);
+    assert!(tree.file(&format!("{LOCALES}/more"), "").refused(all).contains("more than 4096 names"));
+}
+
+#[test]
+fn every_locale_of_an_archive_is_found_however_many_there_are() {
+    let names: Vec<String> = (0..6_000).map(|n| format!("l{n}.utf8")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let tree = Tree::new().file(ARCHIVE, &archive(&names, "UTF-8"));
+    assert!(find(&tree, "l0.UTF-8").is_ok() && find(&tree, "l5999.UTF-8").is_ok());
 }
