@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use crate::assemble::Image;
 
-/// Prints a `cargo::rerun-if-changed` line for each file that went into the image.
+/// Prints a `cargo::rerun-if-changed` line for each of the [inputs](Image::inputs) of the image that lie in the package or
+/// in the directory that cargo builds in, directories in the latter left out.
 ///
 /// cargo compares modification times alone, and a package manager replaces a library by a newer one with an *older*
 /// time. So where a file lies neither in the package nor in the directory that cargo builds in, the script is run again
@@ -25,7 +26,12 @@ pub fn rerun_if_changed(image: &Image) {
     let own: Vec<PathBuf> =
         [variable("CARGO_MANIFEST_DIR"), target, variable("OUT_DIR")].into_iter().flatten().collect();
     let mut out = std::io::stdout().lock();
-    for line in lines(image.inputs(), &own) {
+    let built = &own[1..];
+    // The script itself changes them: they say nothing of what it hangs on.
+    let is_built = |input: &Path| {
+        input.is_dir() && built.iter().any(|directory| is_below(input, directory) || is_below(directory, input))
+    };
+    for line in lines(image.inputs().filter(|input| !is_built(input)), &own) {
         // If nobody listens any more, nobody will run the script again for that.
         let _ = writeln!(out, "cargo::rerun-if-changed={line}");
     }

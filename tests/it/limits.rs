@@ -198,7 +198,7 @@ fn what_would_load_too_many_objects_in_an_image_is_told_the_limit() {
     let at = format!("/lib/{last}");
     let mut builder = root.builder("/app");
     builder.file(root.on_machine(&at), &at);
-    let given = builder.clone().file(root.on_machine("/more"), "/more").build().unwrap();
+    let given = builder.clone().file(root.on_machine("/more"), "/more").build().map(verified).unwrap();
     let [finding] = given.findings() else { panic!("{:?}", given.findings()) };
     assert!(finding.code() == "file-program" && finding.message().contains(&excess), "{finding}");
     let error = builder.env("LD_PRELOAD", &at).build().unwrap_err();

@@ -1,11 +1,14 @@
 //! Build tools that read our depfiles: what changed is made again, and nothing else.
 
-use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
+use std::{env, fs, iter};
 
+use crate::engines::{docker, start_dockerd};
 use crate::fixtures::scratch;
 use crate::tools;
+use crate::verify::verify_output;
 
 const MAIN: &str = "int x(void);\nint main(void) { return x(); }\n";
 
@@ -40,6 +43,33 @@ build out/app.tar: pack app
 build other: cp other.c
 ";
 
+/// The image is made every time, and what hangs on its id only when that is another one.
+const ALWAYS: &str = r"
+all: deployed
+app: main.c
+	$(CC) -o $@ $<
+out/app.id: app always
+	$(SCRATCHPACK) build app -o out/app.tar --iidfile $@ --cache cache --no-sync
+deployed: out/app.id
+	cp $< $@
+always:
+.PHONY: all always
+";
+
+const ALWAYS_IN_NINJA: &str = r"
+rule cc
+  command = cc -o $out $in
+rule pack
+  command = $scratchpack build app -o out/app.tar --iidfile $out --cache cache --no-sync
+  restat = 1
+rule cp
+  command = cp $in $out
+build app: cc main.c
+build always: phony
+build out/app.id: pack app | always
+build deployed: cp out/app.id
+";
+
 struct Project<'a> {
     directory: &'a Path,
     tool: &'a str,
@@ -51,13 +81,17 @@ impl Project<'_> {
         for made in ["lib a", "empty", "out"] {
             fs::create_dir(directory.join(made)).unwrap();
         }
-        let own = env!("CARGO_BIN_EXE_scratchpack");
-        project.put("Makefile", &format!("SCRATCHPACK = '{own}'\n{MAKE}"));
-        project.put("build.ninja", &format!("scratchpack = '{own}'\n{NINJA}"));
+        project.replace_rules(MAKE, NINJA);
         project.put("main.c", MAIN);
         project.put("x.c", "int x(void) { return 0; }\n");
         project.put("other.c", "");
         project
+    }
+
+    fn replace_rules(&self, make: &str, ninja: &str) {
+        let own = env!("CARGO_BIN_EXE_scratchpack");
+        self.put("Makefile", &format!("SCRATCHPACK = '{own}'\n{make}"));
+        self.put("build.ninja", &format!("scratchpack = '{own}'\n{ninja}"));
     }
 
     fn put(&self, name: &str, text: &str) {
@@ -67,7 +101,7 @@ impl Project<'_> {
     /// What is built, by the names of the outputs in it.
     fn build(&self) -> Vec<&'static str> {
         let stamp = |name| fs::metadata(self.directory.join(name)).and_then(|metadata| metadata.modified()).ok();
-        let outputs = ["lib a/libx.so", "app", "out/app.tar", "other"];
+        let outputs = ["lib a/libx.so", "app", "out/app.tar", "other", "deployed"];
         let before = outputs.map(stamp);
         tools::run(tools::command(self.tool).current_dir(self.directory));
         let made = outputs.iter().zip(before).filter(|(name, before)| stamp(name) != *before);
@@ -125,5 +159,95 @@ fn a_library_that_is_replaced_by_an_older_one_is_seen_where_its_directory_is_an_
         fs::rename(&old, &library).unwrap();
         project.expect("an older library", &["out/app.tar"]);
         assert_ne!(id(), before);
+    }
+}
+
+#[test]
+fn what_hangs_on_the_id_is_made_again_when_the_content_changes_and_not_when_times_do() {
+    if !tools::are_here(&["make", "ninja", "cc"]) {
+        return;
+    }
+    for tool in ["make", "ninja"] {
+        let scratch = scratch();
+        let project = Project::new(scratch.path(), tool);
+        project.replace_rules(ALWAYS, ALWAYS_IN_NINJA);
+        project.put("main.c", "int main(void) { return 0; }\n");
+        assert_eq!(project.build(), ["app", "out/app.tar", "deployed"]);
+        assert!(project.build().is_empty());
+        project.put("main.c", "int main(void) { return 0; }\n");
+        assert!(!project.build().contains(&"deployed"), "{tool}: only times have changed");
+        // As something older, that a build tool does not see.
+        let app = scratch.path().join("app");
+        let modified = fs::metadata(&app).unwrap().modified().unwrap();
+        fs::write(&app, [fs::read(&app).unwrap(), b"more".to_vec()].concat()).unwrap();
+        fs::File::options().write(true).open(&app).unwrap().set_modified(modified).unwrap();
+        assert!(project.build().contains(&"deployed"), "{tool}: the content has changed");
+    }
+}
+
+/// Each is a small project of its own: how it is set up, how it is built, and its image.
+const EXAMPLES: [(&str, &[&str], &[&str], &str); 3] = [
+    ("make", &["true"], &["make"], "build/image/hello.tar"),
+    ("cmake", &["cmake", "-G", "Ninja", "-B", "build"], &["cmake", "--build", "build"], "build/image/hello.tar"),
+    ("meson", &["meson", "setup", "build"], &["meson", "compile", "-C", "build"], "build/hello.tar"),
+];
+
+fn copy_example(name: &str, to: &Path) {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
+    for file in fs::read_dir(sources).unwrap().map(Result::unwrap) {
+        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+/// As somebody does who has scratchpack installed.
+fn run_in(directory: &Path, words: &[&str]) -> String {
+    let mut command = tools::command("env");
+    let own = Path::new(env!("CARGO_BIN_EXE_scratchpack")).parent().unwrap().to_owned();
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = iter::once(own).chain(env::split_paths(&path));
+    tools::run(command.env("PATH", env::join_paths(path).unwrap()).args(words).current_dir(directory))
+}
+
+#[test]
+fn the_example_of_a_dockerfile_is_built_and_runs() {
+    if !tools::is_root() || !tools::are_here(&["docker", "dockerd", "runc", "cc"]) {
+        return;
+    }
+    let scratch = scratch();
+    copy_example("docker", scratch.path());
+    run_in(scratch.path(), &["cc", "-o", "hello", "hello.c"]);
+    run_in(scratch.path(), &["scratchpack", "build", "hello", "--type", "rootfs", "-o", "rootfs"]);
+    let daemon = start_dockerd();
+    // The old builder, for the other one is a plugin that is not everywhere.
+    let build = ["build", "--quiet", "--tag", "hello", "."];
+    tools::run(docker(daemon.path()).env("DOCKER_BUILDKIT", "0").args(build).current_dir(scratch.path()));
+    let said = tools::run(docker(daemon.path()).args(["run", "--rm", "--network=none", "hello"]));
+    assert_eq!(said, tools::run(&mut Command::new(scratch.path().join("hello"))));
+}
+
+#[test]
+fn the_examples_are_built_as_their_users_would_and_again_when_a_library_changes() {
+    if !tools::are_here(&["make", "ninja", "cmake", "meson", "cc"]) {
+        return;
+    }
+    for (name, set_up, build, image) in EXAMPLES {
+        let scratch = scratch();
+        copy_example(name, scratch.path());
+        let run = |words: &[&str]| run_in(scratch.path(), words);
+        let image = scratch.path().join(image);
+        let made = || fs::metadata(&image).unwrap().modified().unwrap();
+        run(set_up);
+        run(build);
+        verify_output(&image);
+        let (first, bytes) = (made(), fs::read(&image).unwrap());
+        run(build);
+        assert_eq!(made(), first, "{name}: nothing has changed");
+        let greeting = scratch.path().join("greeting.c");
+        fs::write(&greeting, fs::read_to_string(&greeting).unwrap().replace("Hello", "Welcome")).unwrap();
+        run(build);
+        assert!(fs::read(&image).unwrap() != bytes, "{name}: the library has changed");
+        let second = made();
+        run(build);
+        assert_eq!(made(), second, "{name}: nothing has changed again");
     }
 }
