@@ -38,6 +38,7 @@ pub use dlopen_note::{DlopenNote, Priority};
 pub(crate) use hints::Hints;
 pub(crate) use machine::glibc;
 pub use machine::{ByteOrder, Class, Machine};
+pub(crate) use notes::Identity;
 pub(crate) use reader::{Buffers, ReadAt};
 pub use versions::VersionNeed;
 

@@ -1,6 +1,8 @@
 //! From a tree to an image: the layer, the documents around it, and the outputs.
 
 mod archive;
+#[cfg(feature = "sbom")]
+mod bill;
 mod builder;
 mod cache;
 mod compress;
@@ -9,7 +11,6 @@ mod digest;
 mod docker;
 mod documents;
 mod given;
-mod json;
 mod layer;
 mod layout;
 mod members;
@@ -25,10 +26,12 @@ mod timestamp;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::collect::Closure;
 use crate::error::{Cause, Result};
 use crate::finding::Finding;
+use crate::packages::{Copied, Distribution, Package, Packages};
 use crate::root::FileId;
 use crate::tree::{Content, Entry, Tree};
 use cache::{Cache, Slot, Standing};
@@ -54,6 +57,10 @@ pub struct Image {
     description: Description,
     findings: Vec<Finding>,
     making: Making,
+    /// Read when somebody asks.
+    packages: OnceLock<Packages>,
+    /// What the packages hang on, where they are in the image.
+    databases: Vec<PathBuf>,
 }
 
 /// How an image is made, which changes no byte of it.
@@ -125,7 +132,50 @@ impl Image {
             _ => None,
         });
         let closures = self.closures.iter().flat_map(Closure::inputs);
-        closures.chain(given).collect::<std::collections::BTreeSet<_>>().into_iter()
+        closures
+            .chain(given)
+            .chain(self.databases.iter().cloned())
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+    }
+
+    /// The packages of a distribution from which files of the image were copied, by the package databases of dpkg, apk and rpm in
+    /// the root (the sysroot, if there is one), read as files. A file that no database knows is told by its `.note.package`,
+    /// if it has one.
+    ///
+    /// The first call reads the databases, and later ones nothing.
+    ///
+    /// # Errors
+    /// [`Io`](crate::ErrorKind::Io); [`Malformed`](crate::ErrorKind::Malformed) where a database exceeds a limit or is no
+    /// file; [`Changed`](crate::ErrorKind::Changed).
+    ///
+    /// ```no_run
+    /// let image = scratchpack::Image::from_binary("/usr/bin/git")?;
+    /// for package in image.packages()? {
+    ///     println!("{} {}: {}", package.name(), package.version(), package.files().count());
+    /// }
+    /// # Ok::<(), scratchpack::Error>(())
+    /// ```
+    pub fn packages(&self) -> Result<&[Package]> {
+        self.known_packages().map(|packages| packages.list.as_slice())
+    }
+
+    /// The distribution that the root is of, by its `/etc/os-release`.
+    ///
+    /// # Errors
+    /// Those of [`Image::packages`].
+    pub fn distribution(&self) -> Result<Option<&Distribution>> {
+        self.known_packages().map(|packages| packages.distribution.as_deref())
+    }
+
+    fn known_packages(&self) -> Result<&Packages> {
+        match self.packages.get() {
+            Some(packages) => Ok(packages),
+            None => {
+                let packages = Packages::of(&copied(&self.tree), self.closure().root())?;
+                Ok(self.packages.get_or_init(|| packages))
+            }
+        }
     }
 
     /// The names that the image has, in full: `docker.io/library/hello:latest`. Empty where no legal name was given or
@@ -332,6 +382,11 @@ impl Image {
     fn mtime(&self) -> u64 {
         self.description.created
     }
+}
+
+/// The files of an image that are copies, by each of their names.
+fn copied(tree: &Tree) -> Vec<Copied<'_>> {
+    tree.entries().iter().filter_map(|entry| Some((entry.path(), entry.copied_from()?))).collect()
 }
 
 /// Whether a file has just these bytes. What is no regular file is not read, for that might take forever.

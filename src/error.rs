@@ -34,7 +34,8 @@ pub enum ErrorKind {
     Io,
     /// The file is not an ELF file: a script, a directory, text.
     NotElf,
-    /// The file says that it is ELF, or an image, but contradicts itself, or is cut off, or exceeds a limit.
+    /// The file says that it is ELF, an image or a package database, but contradicts itself, or is cut off, or exceeds a
+    /// limit.
     Malformed,
     /// What should be checked is no image, in none of the forms that [`check`](crate::check) knows.
     NotAnImage,

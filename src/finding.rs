@@ -30,7 +30,7 @@ impl Level {
 /// program asks for), `untagged` (no legal image name can be made of the program's name), `not-loaded` (the loader goes without a preloaded or auditing object), `cpu-level` (a library is there for some CPUs
 /// only), `cpu-platform` (a search path depends on the CPU), `system-preload` (`/etc/ld.so.preload` of the system is not
 /// in the image), `no-cache` (the sysroot has no `ld.so.cache`; what ldconfig would put there was worked out from its
-/// `ld.so.conf`, and libraries of the program were found so), `cache` (the directory in which to remember what was made is not
+/// `ld.so.conf`, and libraries of the program were found so), `package-db` (no package was found that scanners could be told of), `cache` (the directory in which to remember what was made is not
 /// used).
 ///
 /// Of needs (see [`Need`](crate::Need)) that the image does not meet, the code is the need's name: `users`, `nsswitch`,

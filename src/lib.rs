@@ -92,9 +92,13 @@ mod check;
 mod collect;
 mod error;
 mod finding;
+mod json;
 pub mod limits;
 mod need;
+mod packages;
 mod root;
+#[cfg(feature = "sbom")]
+mod sbom;
 mod text;
 mod trace;
 mod tree;
@@ -111,6 +115,9 @@ pub use collect::{Closure, Collector, Explanation, Libc, Link, Object, Request, 
 pub use error::{Error, ErrorKind, Result};
 pub use finding::{Finding, Level};
 pub use need::{Clue, Evidence, Excluded, Need, Requirement};
+pub use packages::{Distribution, Package};
+#[cfg(feature = "sbom")]
+pub use sbom::SbomFormat;
 pub use text::printable;
 pub use trace::{Attempt, Missing, Rule, Why};
 pub use tree::{Entry, EntryKind};

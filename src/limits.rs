@@ -61,3 +61,18 @@ pub const MAX_NAMED: usize = 16_384;
 
 /// Entries of the `.note.dlopen` of one file, and names in one entry.
 pub const MAX_DLOPEN_NOTES: usize = 1_024;
+
+/// Bytes of one file of a package database. A Debian with 3,000 packages has a `status` of 5 MB.
+pub const MAX_PACKAGE_FILE: u64 = 64 << 20;
+
+/// Bytes of the package databases of a root that are read. A Debian with 3,000 packages has 30 MB.
+pub const MAX_PACKAGE_BYTES: u64 = 512 << 20;
+
+/// Files in one directory of a package database. A package of Debian has three to eight.
+pub const MAX_PACKAGE_NAMES: usize = 131_072;
+
+/// Paths in package databases that have the file name of something in an image, and may be another name of it.
+pub const MAX_PACKAGE_PATHS: usize = 65_536;
+
+/// Bytes of what is written of one package: its paragraph in a database.
+pub const MAX_PACKAGE_RECORD: usize = 1 << 20;

@@ -30,8 +30,8 @@ pub(crate) enum Content {
     Directory,
     Link(PathBuf),
     File(Source),
-    /// A further name of the file at another path.
-    HardLink(PathBuf),
+    /// A further name of the file at another path, copied from a further name.
+    HardLink(PathBuf, Source),
     /// Bytes that are made for this image.
     Generated(Vec<u8>),
 }
@@ -90,7 +90,7 @@ impl Entry {
             Content::Directory => EntryKind::Directory,
             Content::Link(target) => EntryKind::Symlink(target.clone()),
             Content::File(source) => EntryKind::File(source.on_machine()),
-            Content::HardLink(target) => EntryKind::HardLink(target.clone()),
+            Content::HardLink(target, _) => EntryKind::HardLink(target.clone()),
             Content::Generated(_) => EntryKind::Generated,
         }
     }
@@ -115,13 +115,21 @@ impl Entry {
         match &self.content {
             Content::File(source) => source.stamp.size,
             Content::Generated(bytes) => bytes.len() as u64,
-            Content::Directory | Content::Link(_) | Content::HardLink(_) => 0,
+            Content::Directory | Content::Link(_) | Content::HardLink(..) => 0,
         }
     }
 
     /// Why it is in the image, in words.
     pub fn reason(&self) -> &str {
         &self.reason
+    }
+
+    /// The file of this machine that it is a copy of, by the name under which it was found.
+    pub(crate) fn copied_from(&self) -> Option<&Source> {
+        match &self.content {
+            Content::File(source) | Content::HardLink(_, source) => Some(source),
+            Content::Directory | Content::Link(_) | Content::Generated(_) => None,
+        }
     }
 
     pub(crate) fn content(&self) -> &Content {
@@ -155,7 +163,7 @@ impl Tree {
         for entry in self.entries.iter_mut().filter(|entry| entry.rank >= Rank::Extra) {
             entry.capabilities = match &entry.content {
                 Content::File(source) => of(source)?.map(Arc::from),
-                Content::HardLink(first) => known.get(first).cloned(),
+                Content::HardLink(first, _) => known.get(first).cloned(),
                 _ => None,
             };
             if let Some(capabilities) = &entry.capabilities {
@@ -216,7 +224,7 @@ impl Entry {
             Content::Directory => format!("a directory of mode {:04o}", self.mode),
             Content::Link(target) => format!("a symlink to {}", printable(target)),
             Content::File(source) => printable(&source.on_machine()).to_string(),
-            Content::HardLink(target) => format!("a hard link to {}", printable(target)),
+            Content::HardLink(target, _) => format!("a hard link to {}", printable(target)),
             Content::Generated(_) => "a generated file".to_owned(),
         }
     }
@@ -228,7 +236,7 @@ impl Content {
             Content::Directory => 0o755,
             Content::Link(_) => 0o777,
             Content::File(source) if source.is_elf || source.stamp.mode & 0o111 != 0 => 0o755,
-            Content::File(_) | Content::HardLink(_) | Content::Generated(_) => 0o644,
+            Content::File(_) | Content::HardLink(..) | Content::Generated(_) => 0o644,
         }
     }
 

@@ -6,7 +6,7 @@ use goblin::elf::header::{EM_386, EM_X86_64};
 use goblin::elf::program_header::{PT_GNU_PROPERTY, PT_NOTE, ProgramHeader};
 
 use super::machine::{ByteOrder, Class};
-use super::reader::{ReadAt, Reader};
+use super::reader::{Buffers, ReadAt, Reader};
 use super::segments::Segments;
 use super::{DlopenNote, dlopen_note};
 use crate::error::Cause;
@@ -16,6 +16,10 @@ use crate::limits::{MAX_DLOPEN_NOTES, MAX_NOTES};
 const FDO_DLOPEN: u32 = 0x407c_0c0a;
 /// Of the owner `GNU`: the system that it is for.
 const NT_GNU_ABI_TAG: u32 = 1;
+/// Of the owner `GNU`: what tells one build of a file from another (ld(1), `--build-id`).
+const NT_GNU_BUILD_ID: u32 = 3;
+/// Of the owner `FDO`: the package that a file was built for (UAPI group, "Package Metadata for Executable Files").
+const FDO_PACKAGING_METADATA: u32 = 0xcafe_1a7e;
 /// Of the owner `GNU`: properties of the code (Linux extensions to the gABI, "Program Property").
 const NT_GNU_PROPERTY_TYPE_0: u32 = 5;
 /// A bit for each level of the instruction set that the code needs (x86-64 psABI, "Program Property").
@@ -120,6 +124,48 @@ pub(super) fn is_of_glibc<R: ReadAt + ?Sized>(reader: &mut Reader<'_, R>, segmen
         |note| is_of_glibc |= (note.owner, note.kind) == (b"GNU", NT_GNU_ABI_TAG),
     );
     is_of_glibc
+}
+
+/// What a file's notes say that it is.
+#[derive(Debug, Default)]
+pub(crate) struct Identity {
+    /// As it is written in general: hexadecimal digits.
+    pub(crate) build_id: Option<String>,
+    /// The JSON of its `.note.package`, as it stands.
+    pub(crate) package: Option<Vec<u8>>,
+}
+
+impl Identity {
+    /// Of the file that `source`, of `len` bytes, is; what is odd tells nothing. Of several notes of one kind the first counts.
+    pub(crate) fn read<R: ReadAt + ?Sized>(source: &R, len: u64) -> Identity {
+        let mut buffers = Buffers::default();
+        let mut reader = Reader::new(source, len, &mut buffers);
+        let mut identity = Identity::default();
+        let Ok(segments) = Segments::read(&mut reader) else { return identity };
+        for_each(
+            &mut reader,
+            &segments,
+            |header| header.p_type == PT_NOTE,
+            |note| match (note.owner, note.kind) {
+                (b"GNU", NT_GNU_BUILD_ID) if (1..=MAX_BUILD_ID).contains(&note.content.len()) => {
+                    identity.build_id.get_or_insert_with(|| hex(note.content));
+                }
+                (b"FDO", FDO_PACKAGING_METADATA) => {
+                    let json = note.content.split(|&byte| byte == 0).next().unwrap_or_default();
+                    identity.package.get_or_insert_with(|| json.to_vec());
+                }
+                _ => {}
+            },
+        );
+        identity
+    }
+}
+
+/// Bytes of a build id: 20 by default, and what the caller of a linker gives is no more than a digest.
+const MAX_BUILD_ID: usize = 64;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Goes through all notes of the segments that are `wanted`, in their order.

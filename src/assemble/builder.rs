@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::cache::{Cache, Slot};
 use super::compress::Compression;
@@ -15,14 +16,15 @@ use super::publish::Durability;
 use super::reference::Reference;
 use super::source::SourceReader;
 use super::timestamp;
-use super::{Image, Making};
+use super::{Image, Making, copied};
 use crate::analyze::Priority;
 use crate::check;
-use crate::collect::{Closure, Collector, ImageFacts, Setting, Source, excludes};
+use crate::collect::{Closure, Collector, Extra, ImageFacts, Setting, Source, excludes};
 use crate::error::{Cause, Result};
 use crate::finding::Finding;
 use crate::limits::{MAX_FILE, MAX_LAYER, MAX_PATH_ELEMENTS};
 use crate::need::{Excluded, Need};
+use crate::packages::{Packages, records};
 use crate::text::printable;
 use crate::tree::{Content, Entry, Tree};
 
@@ -48,6 +50,7 @@ pub struct ImageBuilder {
     given: Vec<Given>,
     keeps_capabilities: bool,
     keeps_setuid: bool,
+    has_package_db: bool,
     entrypoint: Option<Vec<String>>,
     cmd: Vec<String>,
     env: Vec<(String, String)>,
@@ -180,6 +183,22 @@ impl ImageBuilder {
         self
     }
 
+    /// Puts into the image what tells scanners of vulnerabilities which packages its files came from, and of which
+    /// distribution: for dpkg's `/var/lib/dpkg/status.d/<package>`, what the root's database says of it, and
+    /// `<package>.md5sums`, which of its files are here; for apk's `/lib/apk/db/installed`; for rpm's
+    /// `/var/lib/rpmmanifest/container-manifest-2`; and `/etc/os-release` and
+    /// `/etc/debian_version` or `/etc/alpine-release`. `false` by default.
+    ///
+    /// What the caller puts at one of these paths counts instead. Where no package is found that could be told of, that is a
+    /// `package-db` warning.
+    ///
+    /// # Errors
+    /// [`build`](Self::build) fails as [`Image::packages`] does.
+    pub fn package_db(&mut self, include: bool) -> &mut Self {
+        self.has_package_db = include;
+        self
+    }
+
     /// What the container runs, instead of the first program alone (OCI image spec, config, `Entrypoint`).
     pub fn entrypoint<S: Into<String>>(&mut self, arguments: impl IntoIterator<Item = S>) -> &mut Self {
         self.entrypoint = Some(arguments.into_iter().map(Into::into).collect());
@@ -305,6 +324,13 @@ impl ImageBuilder {
         let architecture = self.architecture(&closures)?;
         let tree = Tree::of(&closures, &given, self.keeps_setuid);
         let mut tree = tree.map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
+        let mut packages = None;
+        if self.has_package_db {
+            let known = Packages::of(&copied(&tree), closures[0].root())?;
+            let all = [given, self.told_of(&known)].concat();
+            tree = Tree::of(&closures, &all, self.keeps_setuid).map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
+            packages = Some(known);
+        }
         if self.keeps_capabilities {
             tree.keep_capabilities(capabilities)?;
         }
@@ -318,6 +344,7 @@ impl ImageBuilder {
         if !self.keeps_capabilities {
             findings.extend(dropped_capabilities(&closures, &tree)?);
         }
+        findings.extend(packages.as_ref().filter(|packages| !packages.has_records()).map(no_records));
         if self.tags.is_empty() {
             match default_name(&closures[0]) {
                 Ok(name) => names.push(name),
@@ -345,7 +372,15 @@ impl ImageBuilder {
             durability: self.durability(),
             reporter: self.reporter.clone(),
         };
-        Ok(Image { closures, tree, description, findings, making })
+        let databases = packages.as_ref().map(|packages| packages.inputs.clone()).unwrap_or_default();
+        let packages = packages.map(OnceLock::from).unwrap_or_default();
+        Ok(Image { closures, tree, description, findings, making, packages, databases })
+    }
+
+    /// What tells scanners of the packages, but for what the caller puts there.
+    fn told_of(&self, packages: &Packages) -> Vec<Extra> {
+        let taken: BTreeSet<PathBuf> = self.given.iter().map(Given::at).collect();
+        records(packages).into_iter().filter(|record| !taken.contains(&record.at)).collect()
     }
 
     fn compressors(&self) -> NonZeroUsize {
@@ -553,6 +588,17 @@ fn unused_exclude(pattern: &str) -> Finding {
     let message =
         format!("no program asks for a library of the name {pattern}, to leave it out; mend the pattern, or drop it");
     Finding::warning("unused-exclude", message, pattern)
+}
+
+fn no_records(packages: &Packages) -> Finding {
+    let distribution = packages.distribution.as_ref().map_or("an unknown distribution", |known| known.name());
+    Finding::warning(
+        "package-db",
+        "none of the image's files is known to a package database in the root (dpkg's, apk's, or rpm's in SQLite), so \
+         scanners are told of no package"
+            .to_owned(),
+        printable(distribution),
+    )
 }
 
 const SETUID_OR_SETGID: u32 = 0o6000;

@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use super::compress::Compression;
 use super::digest::Hashed;
-use super::json::canonical;
 use super::layer::Layer;
 use super::reference::Reference;
 use super::timestamp;
 use crate::error::{Cause, Result};
+use crate::json::canonical;
 
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";

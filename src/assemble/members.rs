@@ -29,7 +29,7 @@ fn plain_header(entry: &Entry, mtime: u64) -> Vec<u8> {
     let (kind, size, link) = match entry.content() {
         Content::Directory => (EntryType::Directory, 0, None),
         Content::Link(target) => (EntryType::Symlink, 0, Some(target.as_os_str().as_bytes())),
-        Content::HardLink(target) => (EntryType::Link, 0, Some(member_name(target))),
+        Content::HardLink(target, _) => (EntryType::Link, 0, Some(member_name(target))),
         Content::File(_) | Content::Generated(_) => (EntryType::Regular, entry.size(), None),
     };
     let mut name = member_name(entry.path()).to_vec();

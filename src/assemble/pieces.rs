@@ -43,7 +43,7 @@ pub(crate) fn cut(entries: &[Entry], mtime: u64) -> Vec<Piece<'_>> {
                 cutter.bytes(Cow::Borrowed(bytes));
                 cutter.bytes(Cow::Borrowed(padding(bytes.len() as u64)));
             }
-            Content::Directory | Content::Link(_) | Content::HardLink(_) => cutter.bytes(header),
+            Content::Directory | Content::Link(_) | Content::HardLink(..) => cutter.bytes(header),
         }
     }
     cutter.bytes(Cow::Borrowed(&TRAILER));

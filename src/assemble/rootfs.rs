@@ -72,7 +72,7 @@ impl Writer {
                 symlink(target, &path).map_err(failed)?;
                 self.set_time(&path)
             }
-            Content::HardLink(target) => fs::hard_link(self.path(target), &path).map_err(failed),
+            Content::HardLink(target, _) => fs::hard_link(self.path(target), &path).map_err(failed),
             Content::Generated(bytes) => {
                 let mut file = self.new_file(&path)?;
                 file.write_all(bytes).map_err(failed)?;

@@ -99,7 +99,7 @@ impl<'t> View<'t> {
                     },
                 },
                 // The name that has the bytes comes first.
-                Content::HardLink(first) => nodes.get(first.as_os_str()).cloned().unwrap_or(Node::Special),
+                Content::HardLink(first, _) => nodes.get(first.as_os_str()).cloned().unwrap_or(Node::Special),
                 Content::Generated(bytes) => file(Rc::new(Parsed::generated(nodes.len())), Some(Cow::Borrowed(bytes))),
             };
             nodes.insert(Cow::Borrowed(entry.path().as_os_str()), node);

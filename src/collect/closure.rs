@@ -236,6 +236,11 @@ impl Closure {
         }
     }
 
+    /// What is `/` for everything but what the caller names.
+    pub(crate) fn root(&self) -> &Arc<Root> {
+        &self.late.work.root
+    }
+
     /// `None` for a static program.
     pub(crate) fn loader(&self) -> Option<&LoaderFacts> {
         self.loader.as_ref()

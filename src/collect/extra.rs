@@ -45,4 +45,6 @@ pub(crate) enum Origin {
     Caller,
     /// A need; it gives way to what the caller names at the same path.
     Need(Need),
+    /// What is told of packages, for this reason; it gives way as well.
+    Packages(String),
 }

@@ -181,6 +181,10 @@ pub(crate) struct Build {
     /// Keep setuid and setgid bits, which are dropped otherwise. Files of an image belong to root.
     #[arg(long, help_heading = "What goes in")]
     pub(crate) keep_setuid: bool,
+    /// Tell scanners of vulnerabilities of the packages that files came from: what dpkg's, apk's or rpm's database has of them, and
+    /// which distribution it is (/var/lib/dpkg/status.d, /lib/apk/db, /var/lib/rpmmanifest, /etc/os-release).
+    #[arg(long, help_heading = "What goes in")]
+    pub(crate) package_db: bool,
 
     /// What the container runs, an argument at a time, instead of the first program.
     #[arg(long, value_name = "ARG", allow_hyphen_values = true, help_heading = "How it runs")]
@@ -227,6 +231,10 @@ pub(crate) struct Build {
     #[arg(short, long, help_heading = "How it is made")]
     pub(crate) quiet: bool,
 
+    /// Write a software bill of materials: SPDX 2.3 to a FILE that ends in .spdx.json, CycloneDX 1.5 to one that ends in
+    /// .cdx.json; may be repeated.
+    #[arg(long, value_name = "FILE", help_heading = "What comes back")]
+    pub(crate) sbom: Vec<PathBuf>,
     /// Write the image's id, which is the digest of its configuration, to FILE, as docker build does; where FILE says so
     /// already, it is left alone.
     #[arg(long, value_name = "FILE", help_heading = "What comes back")]

@@ -1,43 +1,45 @@
-//! What `build` writes beside the image: its id, and what it hangs on.
+//! What `build` writes beside the image: its id, what it hangs on, and its bills of materials.
 
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use scratchpack::{Image, Written};
+use scratchpack::{Image, SbomFormat, Written};
 
 use super::Failure;
+use super::args::Build;
 use super::output::shown;
 
 /// Where it is written.
 pub(super) struct Beside<'a> {
     iidfile: Option<&'a Path>,
     depfile: Option<&'a Path>,
+    bills: Vec<(&'a Path, SbomFormat)>,
     /// The file by which a build tool knows the output.
     target: Option<PathBuf>,
 }
 
 impl<'a> Beside<'a> {
     /// `target` is the file by which a build tool knows the output, if it is one.
-    pub(super) fn of(
-        iidfile: Option<&'a Path>,
-        depfile: Option<&'a Path>,
-        target: Option<PathBuf>,
-    ) -> Result<Self, Failure> {
-        let beside = Beside { iidfile, depfile, target };
-        if depfile.is_some() && beside.outputs().is_empty() {
+    pub(super) fn of(build: &'a Build, target: Option<PathBuf>) -> Result<Self, Failure> {
+        let bills =
+            build.sbom.iter().map(|file| Ok((file.as_path(), form_of(file)?))).collect::<Result<_, Failure>>()?;
+        let beside = Beside { iidfile: build.iidfile.as_deref(), depfile: build.depfile.as_deref(), bills, target };
+        if beside.depfile.is_some() && beside.target.is_none() && beside.iidfile.is_none() {
             return Err(Failure::Usage(
                 "a depfile is a rule for a file, and there is none: give -o a name, or --iidfile".into(),
             ));
         }
         beside.expect_different_files()?;
-        iidfile.into_iter().chain(depfile).try_for_each(expect_writable)?;
+        let files = beside.bills.iter().map(|(file, _)| *file);
+        files.chain(beside.iidfile).chain(beside.depfile).try_for_each(expect_writable)?;
         Ok(beside)
     }
 
-    /// What is written beside the depfile. What is loaded, or goes to a pipe, is known by its id alone.
+    /// All that is written but the depfile. What is loaded, or goes to a pipe, is known by its id alone.
     fn outputs(&self) -> Vec<&Path> {
-        self.target.as_deref().into_iter().chain(self.iidfile).collect()
+        let bills = self.bills.iter().map(|(file, _)| *file);
+        self.target.as_deref().into_iter().chain(self.iidfile).chain(bills).collect()
     }
 
     fn expect_different_files(&self) -> Result<(), Failure> {
@@ -49,7 +51,12 @@ impl<'a> Beside<'a> {
         }
     }
 
-    pub(super) fn write(&self, image: &Image, written: Option<&Written>) -> Result<(), Failure> {
+    /// What is known before the image is written, which is what others wait for.
+    pub(super) fn write_before(&self, image: &Image) -> Result<(), Failure> {
+        self.bills.iter().try_for_each(|(file, format)| Ok(image.write_sbom(file, *format)?))
+    }
+
+    pub(super) fn write_behind(&self, image: &Image, written: Option<&Written>) -> Result<(), Failure> {
         if let (Some(file), Some(written)) = (self.iidfile, written) {
             image.write_id(file, written)?;
         }
@@ -60,6 +67,15 @@ impl<'a> Beside<'a> {
         }
         Ok(())
     }
+}
+
+fn form_of(file: &Path) -> Result<SbomFormat, Failure> {
+    SbomFormat::of_name(file).ok_or_else(|| {
+        Failure::Usage(format!(
+            "--sbom {} tells no format; let its name end in .spdx.json for SPDX, or in .cdx.json for CycloneDX",
+            shown(file)
+        ))
+    })
 }
 
 /// Says before all work what would otherwise fail behind it.

@@ -19,7 +19,7 @@ use super::report::{ClosureReport, excluded_reports, need_reports, report_failur
 pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     let output = build.output.as_deref().map(|out| Output::of(build, out)).transpose()?;
     let target = output.as_ref().and_then(Output::target);
-    let beside = Beside::of(build.iidfile.as_deref(), build.depfile.as_deref(), target)?;
+    let beside = Beside::of(build, target)?;
     // Before anything is written, because without it all would be for nothing.
     let tool = build.load.then(Tool::find).transpose()?;
     let mut builder = builder(build)?;
@@ -43,12 +43,13 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
         }
         return Err(Failure::Failed("there are warnings, and --strict was given; nothing was written".into()));
     }
+    beside.write_before(&image)?;
     let written =
         output.as_ref().map(|output| timed(&mut timings.write, || output.write(&image))).transpose()?.flatten();
     let loaded = tool.as_ref().map(|tool| timed(&mut timings.load, || tool.load(&image))).transpose()?;
     drop(bar);
     let written = written.or(loaded);
-    beside.write(&image, written.as_ref())?;
+    beside.write_behind(&image, written.as_ref())?;
     if output.is_some_and(|output| output.is_stdout()) {
         // What is written is the answer, and nothing else is.
         return Ok(());
@@ -167,7 +168,7 @@ fn add_extras(build: &Build, builder: &mut ImageBuilder) {
     for directory in &build.directories {
         builder.directory(&directory.path, directory.mode);
     }
-    builder.file_capabilities(build.file_capabilities).keep_setuid(build.keep_setuid);
+    builder.file_capabilities(build.file_capabilities).keep_setuid(build.keep_setuid).package_db(build.package_db);
 }
 
 /// The convention of reproducible builds is the command's, not the library's (reproducible-builds.org).

@@ -277,6 +277,7 @@ fn extras<'e>(closures: &'e [Closure], given: &'e [Extra]) -> Vec<&'e Extra> {
 fn extra_entry(extra: &Extra) -> Entry {
     let (reason, say, rank) = match &extra.origin {
         Origin::Caller => ("given by the caller".to_owned(), Say::Caller, Rank::Extra),
+        Origin::Packages(reason) => (printable(reason).to_string(), Say::Need, Rank::Library),
         Origin::Need(need) => (format!("the need {}", printable(&need.to_string())), Say::Need, Rank::Library),
     };
     let (content, rank, mode) = match &extra.content {
@@ -359,7 +360,11 @@ fn join_hard_links(entries: &mut [Entry]) {
         let first = entries[names[0]].path.clone();
         let rank = names.iter().map(|&name| entries[name].rank).max().unwrap_or(Rank::Library);
         names.iter().for_each(|&name| entries[name].rank = rank);
-        names[1..].iter().for_each(|&name| entries[name].content = Content::HardLink(first.clone()));
+        for &name in &names[1..] {
+            if let Content::File(source) = &entries[name].content {
+                entries[name].content = Content::HardLink(first.clone(), source.clone());
+            }
+        }
     }
 }
 

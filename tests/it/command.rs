@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::documents::members;
 use crate::elf::{LOADER, NEEDED, RUNPATH, library, program, static_program};
+use crate::packages::{X, dpkg, merged};
 use crate::root::Root;
 use crate::stranger::{self, Stranger};
 use crate::verify::{self, verified, verify_output};
@@ -97,6 +98,8 @@ fn usage_errors_have_status_two() {
         &["build", "app", "-o", "-", "--type", "layout"],
         &["build", "app", "-o", "-", "--format", "json"],
         &["build", "app", "-o", "x.tar", "--sysroot", "nowhere"],
+        &["build", "app", "-o", "x.tar", "--sbom", "x.json"],
+        &["build", "app", "-o", "x.cdx.json", "--sbom", "x.cdx.json"],
         &["build", "app", "-o", "x.tar", "--library-path", "nowhere"],
         &["inspect"],
         &["check"],
@@ -668,4 +671,17 @@ fn a_report_tells_how_long_each_stage_took() {
     let output = scratchpack(&root, &["build", "app", "--sysroot", ".", "-o", "a.tar", "--format", "json"]);
     let timings = &serde_json::from_str::<Value>(&out(&output)).unwrap()["timings"];
     assert!(timings["resolve"].is_f64() && timings["write"].is_f64() && timings["load"].is_null(), "{timings}");
+}
+
+#[test]
+fn a_build_tells_scanners_of_packages_and_writes_bills_of_materials() {
+    let root = dpkg(merged(), "libx1:amd64", &[X]);
+    let bills = ["--sbom", "app.spdx.json", "--sbom", "app.cdx.json"];
+    let build = ["build", "app", "--sysroot", ".", "-o", "app.tar", "--package-db"];
+    let output = scratchpack(&root, &[&build[..], &bills].concat());
+    assert_eq!((output.status.code(), err(&output)), (Some(0), String::new()));
+    let read = |name: &str| serde_json::from_slice::<Value>(&fs::read(root.on_machine(name)).unwrap()).unwrap();
+    assert_eq!(read("/app.spdx.json")["spdxVersion"], "SPDX-2.3");
+    assert_eq!(read("/app.cdx.json")["bomFormat"], "CycloneDX");
+    assert!(fs::read_to_string(root.on_machine("/app.spdx.json")).unwrap().contains("/var/lib/dpkg/status.d/libx1"));
 }

@@ -17,7 +17,7 @@ use crate::elf::{AUDIT, Fixture, LOADER, NEEDED, RPATH, RUNPATH, SONAME, library
 use crate::root::Root;
 use crate::verify::verified;
 
-fn expect(error: &Error, kind: ErrorKind, limit: impl ToString) {
+pub fn expect(error: &Error, kind: ErrorKind, limit: impl ToString) {
     let (message, limit) = (error.to_string(), limit.to_string());
     let numbers: Vec<&str> = message.split(|c: char| !c.is_ascii_digit()).collect();
     assert!(error.kind() == kind && numbers.contains(&limit.as_str()), "{limit}: {message:.300}");

@@ -29,6 +29,7 @@ mod needs;
 #[path = "../shared/odd.rs"]
 mod odd;
 mod outputs;
+mod packages;
 mod placing;
 mod proving;
 #[path = "../shared/random.rs"]
@@ -50,3 +51,5 @@ mod worst;
 mod command;
 #[cfg(feature = "cli")]
 mod loading;
+#[cfg(feature = "sbom")]
+mod sbom;

@@ -57,6 +57,10 @@ mod needs;
 #[cfg(feature = "cli")]
 mod rebuilding;
 #[cfg(feature = "cli")]
+mod rpm;
+#[cfg(feature = "cli")]
+mod scanners;
+#[cfg(feature = "cli")]
 mod unreadable;
 
 #[cfg(feature = "cli")]
