@@ -23,6 +23,7 @@ mod source;
 mod temporary;
 mod timestamp;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -132,11 +133,7 @@ impl Image {
             _ => None,
         });
         let closures = self.closures.iter().flat_map(Closure::inputs);
-        closures
-            .chain(given)
-            .chain(self.databases.iter().cloned())
-            .collect::<std::collections::BTreeSet<_>>()
-            .into_iter()
+        closures.chain(given).chain(self.databases.iter().cloned()).collect::<BTreeSet<_>>().into_iter()
     }
 
     /// The packages of a distribution from which files of the image were copied, by the package databases of dpkg, apk and rpm in

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::publish::{final_target, publish_bytes, sweep_beside};
+use super::publish::publish_small;
 use super::source::SourceReader;
 use super::{Image, copied, timestamp};
 use crate::collect::Source;
@@ -59,10 +59,8 @@ impl Image {
     pub fn write_sbom(&self, file: impl AsRef<Path>, format: SbomFormat) -> Result<()> {
         let file = file.as_ref();
         self.expect_no_input(file)?;
-        let target = final_target(file)?;
-        sweep_beside(&target);
         let document = self.sbom(format)? + "\n";
-        publish_bytes(&target, document.as_bytes(), self.making.durability).map(drop).map_err(|error| error.at(file))
+        publish_small(file, document.as_bytes(), self.making.durability)
     }
 
     /// The regular files of the image, and what is known of each.

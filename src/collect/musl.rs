@@ -303,10 +303,8 @@ impl<'t, T: FileTree> Process<'t, T> {
         if !self.start.tree.lacks(&directory.spot, name) || !self.notes.count_lookup() {
             return self.try_place(directory.file(name), rule, tried);
         }
-        let length = directory.spot.path.as_os_str().len() + 1 + name.len();
-        let attempt =
-            || Attempt { path: directory.file(name).spot.path, rule, owner: None, refusal: Refusal::new(Why::Absent) };
-        self.notes.add_made(tried, length, attempt);
+        let attempt = |path| Attempt { path, rule, owner: None, refusal: Refusal::new(Why::Absent) };
+        self.notes.add_in(tried, directory, name, attempt);
         Ended::GoOn
     }
 

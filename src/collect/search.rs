@@ -166,8 +166,19 @@ impl Notes {
         self.add_made(tried, length, || attempt);
     }
 
-    /// The same of one whose path has `length` bytes, and that is made only where there is room.
-    pub(crate) fn add_made(&self, tried: &mut Vec<Attempt>, length: usize, attempt: impl FnOnce() -> Attempt) {
+    /// The same of the file `name` in a directory, whose path is made only where there is room.
+    pub(crate) fn add_in(
+        &self,
+        tried: &mut Vec<Attempt>,
+        directory: &Place,
+        name: &OsStr,
+        attempt: impl FnOnce(PathBuf) -> Attempt,
+    ) {
+        let length = directory.spot.path.as_os_str().len() + 1 + name.len();
+        self.add_made(tried, length, || attempt(directory.path(name)));
+    }
+
+    fn add_made(&self, tried: &mut Vec<Attempt>, length: usize, attempt: impl FnOnce() -> Attempt) {
         if let Some(left) = self.room.get().checked_sub(size_of::<Attempt>() + length) {
             self.room.set(left);
             tried.push(attempt());
@@ -217,9 +228,8 @@ impl<T: FileTree> Prober<'_, T> {
             Outcome::EndList(refusal) => (refusal, Some(Ended::GoOn)),
             Outcome::Fatal(refusal) => (refusal, Some(Ended::Stop)),
         };
-        let length = directory.spot.path.as_os_str().len() + 1 + name.len();
-        let attempt = || Attempt { path: directory.path(name), rule: list.rule, owner: list.owner.clone(), refusal };
-        self.notes.add_made(tried, length, attempt);
+        let attempt = |path| Attempt { path, rule: list.rule, owner: list.owner.clone(), refusal };
+        self.notes.add_in(tried, directory, name, attempt);
         end
     }
 

@@ -80,10 +80,9 @@ fn form_of(file: &Path) -> Result<SbomFormat, Failure> {
 
 /// Says before all work what would otherwise fail behind it.
 fn expect_writable(file: &Path) -> Result<(), Failure> {
-    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let why = match fs::metadata(file) {
         Ok(metadata) if !metadata.is_file() => "it is no regular file, and will not be replaced",
-        Err(_) if !directory.is_dir() => "there is no such directory",
+        Err(_) if !directory_of(file).is_dir() => "there is no such directory",
         _ => return Ok(()),
     };
     Err(Failure::Failed(format!("cannot write {}: {why}", shown(file))))
@@ -91,7 +90,11 @@ fn expect_writable(file: &Path) -> Result<(), Failure> {
 
 /// The same for all names of one file.
 fn place_of(file: &Path) -> PathBuf {
-    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let unmade = || fs::canonicalize(directory).map(|directory| directory.join(file.file_name().unwrap_or_default()));
+    let unmade =
+        || fs::canonicalize(directory_of(file)).map(|directory| directory.join(file.file_name().unwrap_or_default()));
     fs::canonicalize(file).or_else(|_| unmade()).unwrap_or_else(|_| file.to_owned())
+}
+
+fn directory_of(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
