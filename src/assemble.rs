@@ -19,6 +19,7 @@ mod progress;
 mod publish;
 mod reference;
 mod rootfs;
+mod size;
 mod source;
 mod temporary;
 mod timestamp;

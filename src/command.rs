@@ -13,6 +13,7 @@ mod pairs;
 mod plain;
 mod progress;
 mod report;
+mod sizes;
 mod usage;
 
 use std::ffi::OsString;

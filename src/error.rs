@@ -59,6 +59,9 @@ pub enum ErrorKind {
     Changed,
     /// The output path holds something that must not be replaced.
     OutputRefused,
+    /// The image's files have more bytes than [`ImageBuilder::max_size`](crate::ImageBuilder::max_size) allows; nothing was
+    /// written.
+    TooLarge,
 }
 
 /// The cause of an [`Error`], before anyone has said in which operation it arose.
@@ -94,6 +97,8 @@ pub(crate) enum Cause {
     Changed,
     #[error("{0}")]
     OutputRefused(String),
+    #[error("{}", .0.join("\n"))]
+    TooLarge(Vec<String>),
 }
 
 impl Cause {
@@ -149,6 +154,7 @@ impl Cause {
             Cause::Unmet(_) => ErrorKind::Unmet,
             Cause::Changed => ErrorKind::Changed,
             Cause::OutputRefused(_) => ErrorKind::OutputRefused,
+            Cause::TooLarge(_) => ErrorKind::TooLarge,
         }
     }
 }

@@ -63,9 +63,31 @@ pub(crate) fn count(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
+/// `30.13 MB`: a number of bytes in the largest decimal unit of which it has one.
+pub(crate) fn megabytes(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 4] =
+        [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    let unit = UNITS.into_iter().find(|(unit, _)| bytes >= *unit);
+    unit.map_or_else(|| format!("{bytes} B"), |(unit, name)| format!("{:.2} {name}", bytes as f64 / unit as f64))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::printable;
+    use super::{megabytes, printable};
+
+    #[test]
+    fn sizes_have_the_largest_unit_that_fits() {
+        for (bytes, shown) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1.00 kB"),
+            (30_129_999, "30.13 MB"),
+            (5_000_000_000, "5.00 GB"),
+            (u64::MAX, "18446744.07 TB"),
+        ] {
+            assert_eq!(megabytes(bytes), shown);
+        }
+    }
 
     #[test]
     fn what_no_terminal_should_get_is_seen_as_its_bytes() {

@@ -14,6 +14,7 @@ use super::given::{self, Given};
 use super::progress::{Progress, Reporter, Stage};
 use super::publish::Durability;
 use super::reference::Reference;
+use super::size::expect_small;
 use super::source::SourceReader;
 use super::timestamp;
 use super::{Image, Making, copied};
@@ -22,7 +23,7 @@ use crate::check;
 use crate::collect::{Closure, Collector, Extra, ImageFacts, Setting, Source, excludes};
 use crate::error::{Cause, Result};
 use crate::finding::Finding;
-use crate::limits::{MAX_FILE, MAX_LAYER, MAX_PATH_ELEMENTS};
+use crate::limits::MAX_PATH_ELEMENTS;
 use crate::need::{Excluded, Need};
 use crate::packages::{Packages, records};
 use crate::text::printable;
@@ -51,6 +52,7 @@ pub struct ImageBuilder {
     keeps_capabilities: bool,
     keeps_setuid: bool,
     has_package_db: bool,
+    max_size: Option<u64>,
     entrypoint: Option<Vec<String>>,
     cmd: Vec<String>,
     env: Vec<(String, String)>,
@@ -199,6 +201,17 @@ impl ImageBuilder {
         self
     }
 
+    /// The bytes that the image's files may have in all, uncompressed: as many as the layer holds of data, whatever it is
+    /// packed into. No limit by default.
+    ///
+    /// An image with more is refused by [`build`](Self::build), before anything is written, with
+    /// [`TooLarge`](crate::ErrorKind::TooLarge), which names the largest files, and for each library the chain that leads to
+    /// it.
+    pub fn max_size(&mut self, bytes: u64) -> &mut Self {
+        self.max_size = Some(bytes);
+        self
+    }
+
     /// What the container runs, instead of the first program alone (OCI image spec, config, `Entrypoint`).
     pub fn entrypoint<S: Into<String>>(&mut self, arguments: impl IntoIterator<Item = S>) -> &mut Self {
         self.entrypoint = Some(arguments.into_iter().map(Into::into).collect());
@@ -313,8 +326,8 @@ impl ImageBuilder {
     /// # Errors
     /// [`InvalidOption`](crate::ErrorKind::InvalidOption) with all options that are wrong;
     /// [`Unresolved`](crate::ErrorKind::Unresolved) with all libraries that are missing; [`Foreign`](crate::ErrorKind::Foreign);
-    /// [`Conflict`](crate::ErrorKind::Conflict) with all paths at which two things would stand; what [`Collector::collect`] says
-    /// of a program.
+    /// [`Conflict`](crate::ErrorKind::Conflict) with all paths at which two things would stand;
+    /// [`TooLarge`](crate::ErrorKind::TooLarge); what [`Collector::collect`] says of a program.
     pub fn build(&self) -> Result<Image> {
         let (runtime, mut names) = self.checked()?;
         self.reporter.report(Progress::new(Stage::Resolve, 0, 0));
@@ -334,7 +347,7 @@ impl ImageBuilder {
         if self.keeps_capabilities {
             tree.keep_capabilities(capabilities)?;
         }
-        expect_small(&tree).map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
+        expect_small(&tree, &closures, self.max_size).map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
         let setting = Setting::of_image(&runtime.env, runtime.workdir.as_deref().map(Path::new));
         let proven = check::prove(&tree, &closures, &setting).map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
         let mut findings: Vec<Finding> = closures.iter().flat_map(|closure| closure.findings()).cloned().collect();
@@ -618,20 +631,6 @@ fn dropped_bits(entry: &Entry) -> Option<Finding> {
 
 fn capabilities(source: &Source) -> Result<Option<Vec<u8>>> {
     SourceReader::open(source)?.capability_value()
-}
-
-fn expect_small(tree: &Tree) -> Result<(), Cause> {
-    let entries = tree.entries();
-    if let Some(large) = entries.iter().find(|entry| entry.size() > MAX_FILE) {
-        let (path, size) = (printable(large.path()), large.size());
-        return Err(Cause::Unsupported(format!("{path} has {size} bytes; the limit of a file is {MAX_FILE}")));
-    }
-    // None of them is so large that the sum could overflow.
-    let size: u64 = entries.iter().map(Entry::size).sum();
-    match size > MAX_LAYER {
-        true => Err(Cause::Unsupported(format!("its files have {size} bytes; the limit of a layer is {MAX_LAYER}"))),
-        false => Ok(()),
-    }
 }
 
 /// Programs that share a library share what is to be said of it.

@@ -52,6 +52,23 @@ impl Closure {
         let wanted = self.all().enumerate().filter(|(_, object)| graph.answers_to(object, name));
         wanted.map(|(number, object)| graph.explain(number, object)).collect()
     }
+
+    /// The objects by which the loader comes to one first: the program before all, that itself behind them.
+    pub(crate) fn chain<'c>(&'c self, object: &'c Object) -> Vec<&'c Object> {
+        let mut chain = vec![object];
+        let needer = |object: &Object| object.needed_by().next().and_then(|path| self.object_at(path));
+        // What the caller asks for may be needed by nothing but what it needs itself.
+        while let Some(next) = needer(chain[chain.len() - 1])
+            && !chain.iter().any(|known| known.path() == next.path())
+        {
+            chain.push(next);
+        }
+        if chain[chain.len() - 1].path() != self.program().path() {
+            chain.push(self.program());
+        }
+        chain.reverse();
+        chain
+    }
 }
 
 impl<'c> Explanation<'c> {

@@ -224,6 +224,10 @@ pub(crate) struct Build {
     /// Do not wait until the output is on disk. For outputs that are thrown away: a loss of power may leave them empty.
     #[arg(long, help_heading = "How it is made")]
     pub(crate) no_sync: bool,
+    /// Refuse an image whose files have more bytes than SIZE, such as 20MB or 20MiB, uncompressed; the largest are named,
+    /// with the chains that lead to them.
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "How it is made")]
+    pub(crate) max_size: Option<u64>,
     /// A warning fails the build, before anything is written.
     #[arg(long, help_heading = "How it is made")]
     pub(crate) strict: bool,
@@ -243,6 +247,10 @@ pub(crate) struct Build {
     /// directories in which a new file would change something, but for those of OUT and FILEs. Of a layout, the rule is for OUT/index.json.
     #[arg(long, value_name = "FILE", help_heading = "What comes back")]
     pub(crate) depfile: Option<PathBuf>,
+    /// Say what each file adds, and begin with what would save most if it were not needed: its size, its size with what only
+    /// it pulls in, and the library through which alone it is needed. As JSON, objects are in that order.
+    #[arg(long, value_name = "KEY", help_heading = "What comes back")]
+    pub(crate) sort: Option<SortKey>,
     /// How to answer: the digest of the manifest of what was written, or of the image uncompressed where it was loaded
     /// alone; or all that is known of the image, `config_digest` with it, which docker calls its id.
     #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "What comes back")]
@@ -348,6 +356,11 @@ fn paths<T: Clone + Send + Sync + 'static>(
     parse: fn(OsString) -> Result<T, String>,
 ) -> impl TypedValueParser<Value = T> {
     OsStringValueParser::new().try_map(parse)
+}
+
+/// A number of bytes: `20MB` has 20,000,000, `20MiB` 20,971,520.
+fn size(text: &str) -> Result<u64, String> {
+    parse_size::parse_size(text).map_err(|_| "it must be a number of bytes, such as 20MB, 20MiB or 1500000".to_owned())
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

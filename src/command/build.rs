@@ -12,9 +12,10 @@ use super::args::{Build, Kind, ReportFormat};
 use super::beside::Beside;
 use super::clock::{Timings, timed};
 use super::load::Tool;
-use super::output::{finding_reports, say_findings, text, write_json};
+use super::output::{finding_reports, print_error, say_findings, text, write_json};
 use super::progress::Bar;
 use super::report::{ClosureReport, excluded_reports, need_reports, report_failure};
+use super::sizes::write_sizes;
 
 pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     let output = build.output.as_deref().map(|out| Output::of(build, out)).transpose()?;
@@ -36,10 +37,13 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     if !build.quiet {
         say_findings(image.findings(), build.search.auto);
     }
+    if build.sort.is_some() && build.format == ReportFormat::Text {
+        say_sizes(&image);
+    }
     let warnings = image.findings().iter().filter(|finding| finding.level() == Level::Warning).count();
     if build.strict && warnings > 0 {
         if build.format == ReportFormat::Json {
-            write_json(&Report::of(&image, None))?;
+            write_json(&Report::of(build, &image, None))?;
         }
         return Err(Failure::Failed("there are warnings, and --strict was given; nothing was written".into()));
     }
@@ -57,7 +61,7 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     match build.format {
         ReportFormat::Json => {
             let loaded_into = tool.as_ref().map(Tool::name);
-            write_json(&Report { loaded_into, timings, ..Report::of(&image, written.as_ref()) })?;
+            write_json(&Report { loaded_into, timings, ..Report::of(build, &image, written.as_ref()) })?;
         }
         // A directory has no digest.
         ReportFormat::Text => written.map_or(Ok(()), |written| writeln!(io::stdout(), "{}", written.digest()))?,
@@ -168,6 +172,9 @@ fn add_extras(build: &Build, builder: &mut ImageBuilder) {
     for directory in &build.directories {
         builder.directory(&directory.path, directory.mode);
     }
+    if let Some(most) = build.max_size {
+        builder.max_size(most);
+    }
     builder.file_capabilities(build.file_capabilities).keep_setuid(build.keep_setuid).package_db(build.package_db);
 }
 
@@ -187,6 +194,14 @@ fn created(build: &Build) -> Result<u64, Failure> {
 fn kind_of(out: &Path) -> Kind {
     let is_directory = out.as_os_str().as_bytes().ends_with(b"/") || out.is_dir();
     if is_directory { Kind::Layout } else { Kind::Archive }
+}
+
+/// On standard error, for the answer is the digest alone.
+fn say_sizes(image: &Image) {
+    let mut words = Vec::new();
+    // Writing to memory cannot fail.
+    image.closures().iter().for_each(|closure| drop(write_sizes(&mut words, closure)));
+    print_error(&String::from_utf8_lossy(&words));
 }
 
 /// What can be said of the first program all the same.
@@ -226,8 +241,11 @@ struct EntryReport<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn of(image: &'a Image, written: Option<&'a Written>) -> Self {
+    fn of(build: &Build, image: &'a Image, written: Option<&'a Written>) -> Self {
         let mut closure = ClosureReport::of(image.closure());
+        if build.sort.is_some() {
+            closure = closure.by_size();
+        }
         closure.findings = finding_reports(image.findings());
         closure.needs = need_reports(image.closures());
         closure.excluded = excluded_reports(image.closures());

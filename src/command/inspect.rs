@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::Path;
 
-use indicatif::DecimalBytes;
 use scratchpack::{Closure, Object, Request, Weight};
 
 use super::Failure;
 use super::args::{Inspect, InspectFormat, SortKey};
 use super::output::{say, say_findings, shown, write_json};
 use super::report::{ClosureReport, report_refusal};
+use super::sizes::{Sizes, write_sizes};
 
 pub(crate) fn run(inspect: &Inspect) -> Result<(), Failure> {
     let closure = match inspect.search.collector().collect(&inspect.binary) {
@@ -23,7 +23,7 @@ pub(crate) fn run(inspect: &Inspect) -> Result<(), Failure> {
     };
     match (inspect.format, inspect.sort) {
         (InspectFormat::Tree, None) => write_tree(&closure)?,
-        (InspectFormat::Tree, Some(SortKey::Size)) => write_sizes(&closure)?,
+        (InspectFormat::Tree, Some(SortKey::Size)) => write_table(&closure)?,
         (InspectFormat::List, None) => write_list(std::iter::once(closure.program()).chain(closure.objects()))?,
         (InspectFormat::List, Some(SortKey::Size)) => write_list(closure.weights().iter().map(Weight::object))?,
         (InspectFormat::Json, None) => write_json(&ClosureReport::of(&closure))?,
@@ -49,27 +49,18 @@ fn write_list<'c>(objects: impl Iterator<Item = &'c Object>) -> io::Result<()> {
     io::stdout().lock().write_all(list.as_bytes())
 }
 
-/// What each file adds, and through what.
-fn write_sizes(closure: &Closure) -> io::Result<()> {
+fn write_table(closure: &Closure) -> io::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let weights = closure.weights();
-    writeln!(out, "{:>10} {:>10}", "size", "whole")?;
-    for weight in &weights {
-        let through = weight.only_through().map(|object| format!("  only through {}", shown(object.name())));
-        let [own, whole] = [weight.own(), weight.whole()].map(|bytes| DecimalBytes(bytes).to_string());
-        let opened = shown(weight.object().opened());
-        writeln!(out, "{own:>10} {whole:>10}  {opened}{}", through.unwrap_or_default())?;
-    }
-    let all = weights.iter().map(Weight::own).sum();
-    writeln!(out, "{:>10}             in all", DecimalBytes(all).to_string())?;
+    write_sizes(&mut out, closure)?;
     out.flush()
 }
 
 fn write_tree(closure: &Closure) -> io::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let program = closure.program();
-    writeln!(out, "{}", shown(program.opened()))?;
-    let mut tree = Tree { closure, out: &mut out, shown: HashSet::new() };
+    let sizes = Sizes::of(closure);
+    writeln!(out, "{}  {}", shown(program.opened()), sizes.of_object(program))?;
+    let mut tree = Tree { closure, sizes, out: &mut out, shown: HashSet::new() };
     let is_last = program.requests().is_empty();
     match (program.elf().interpreter(), closure.interpreter()) {
         (None, _) => tree.line("", true, "statically linked: it needs no other file")?,
@@ -86,6 +77,7 @@ const DEEPEST: usize = 1_000;
 /// Draws who needs what. What an object needs is drawn where the object first appears.
 struct Tree<'a, W> {
     closure: &'a Closure,
+    sizes: Sizes<'a>,
     out: &'a mut W,
     shown: HashSet<&'a Path>,
 }
@@ -115,8 +107,12 @@ impl<'a, W: Write> Tree<'a, W> {
     fn object(&mut self, indent: &str, is_last: bool, name: &std::ffi::OsStr, object: &'a Object) -> io::Result<()> {
         let place = if name == object.opened() { String::new() } else { format!(" => {}", shown(object.opened())) };
         let is_new = self.shown.insert(object.path());
-        let again = if is_new || object.requests().is_empty() { "" } else { "  (above)" };
-        self.line(indent, is_last, &format!("{}{place}  [{}]{again}", shown(name), object.found_by().code()))?;
+        let note = match is_new {
+            true => format!("  {}", self.sizes.of_object(object)),
+            false if object.requests().is_empty() => String::new(),
+            false => "  (above)".to_owned(),
+        };
+        self.line(indent, is_last, &format!("{}{place}  [{}]{note}", shown(name), object.found_by().code()))?;
         if is_new && indent.len() > DEEPEST {
             return self.line(indent, true, "    what it needs lies too deep to be drawn; --format list has it");
         }

@@ -1,6 +1,5 @@
 //! What is known of a closure, as JSON.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::io;
@@ -107,7 +106,7 @@ impl<'a> ClosureReport<'a> {
 impl ClosureReport<'_> {
     /// With what would save most if it were not needed first.
     pub(super) fn by_size(mut self) -> Self {
-        self.objects.sort_by_key(|object| Reverse(object.whole_size));
+        self.objects.sort_by(|one, two| (two.whole_size, &one.path).cmp(&(one.whole_size, &two.path)));
         self
     }
 }

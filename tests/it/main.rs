@@ -38,6 +38,7 @@ mod rights;
 mod root;
 mod searching;
 mod seeds;
+mod sizes;
 mod stranger;
 mod unbuilt_cache;
 mod variants;
