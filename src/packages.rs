@@ -127,6 +127,8 @@ pub(crate) struct Packages {
     pub(crate) distribution: Option<Arc<Distribution>>,
     /// What of this machine decided on it, but for the files of the image.
     pub(crate) inputs: Vec<PathBuf>,
+    /// A database of this machine that is there and in no form that is read.
+    pub(crate) unread: Option<PathBuf>,
 }
 
 impl Packages {
@@ -153,24 +155,28 @@ fn read(copied: &[Copied<'_>], databases: &mut Databases<'_>) -> Result<Packages
     let mut found = dpkg::find(databases, &wanted)?;
     found.extend(apk::find(databases, &wanted)?);
     found.extend(rpm::find(databases, &wanted)?);
-    found.iter_mut().for_each(|found| with_further_names(&mut found.files, copied));
+    let registered: BTreeSet<usize> = found.iter().flat_map(|found| found.files.iter().copied()).collect();
+    found.iter_mut().for_each(|found| with_further_names(&mut found.files, &registered, copied));
     let mut list: Vec<Package> =
         found.into_iter().map(|found| found.package(databases.root, copied, distribution.as_ref())).collect();
     list.extend(noted(copied, &list)?);
-    Ok(Packages { list: each_once(list), distribution, inputs: databases.inputs() })
+    let unread = rpm::unread(databases);
+    Ok(Packages { list: each_once(list), distribution, inputs: databases.inputs(), unread })
 }
 
-/// Adds the names that hard links gave to files of a package: they have the same bytes.
-fn with_further_names(files: &mut BTreeSet<usize>, copied: &[Copied<'_>]) {
+/// Adds the names that hard links gave to files of a package, but for those that a package registered: they have the same
+/// bytes.
+fn with_further_names(files: &mut BTreeSet<usize>, registered: &BTreeSet<usize>, copied: &[Copied<'_>]) {
     let ids: HashSet<FileId> = files.iter().map(|&file| copied[file].1.stamp.id).collect();
-    files.extend((0..copied.len()).filter(|&file| ids.contains(&copied[file].1.stamp.id)));
+    let is_further = |file: &usize| ids.contains(&copied[*file].1.stamp.id) && !registered.contains(file);
+    files.extend((0..copied.len()).filter(is_further));
 }
 
 /// The packages that only files themselves tell of.
 fn noted(copied: &[Copied<'_>], known: &[Package]) -> Result<Vec<Package>> {
-    let is_unknown = |at: &Path| !known.iter().any(|package| package.files.iter().any(|file| file == at));
+    let known: HashSet<&Path> = known.iter().flat_map(Package::files).collect();
     let mut noted: Vec<Package> = Vec::new();
-    for (at, source) in copied.iter().filter(|(at, source)| source.is_elf && is_unknown(at)) {
+    for (at, source) in copied.iter().filter(|(at, source)| source.is_elf && !known.contains(at)) {
         let package = identity(source)?.package.and_then(|json| note::package(&json));
         noted.extend(package.map(|package| Package { files: vec![at.to_path_buf()], ..package }));
     }

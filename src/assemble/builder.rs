@@ -52,6 +52,7 @@ pub struct ImageBuilder {
     keeps_capabilities: bool,
     keeps_setuid: bool,
     has_package_db: bool,
+    asks_for_packages: bool,
     max_size: Option<u64>,
     entrypoint: Option<Vec<String>>,
     cmd: Vec<String>,
@@ -201,6 +202,13 @@ impl ImageBuilder {
         self
     }
 
+    /// Reads package databases in [`build`](Self::build), rather than when [`Image::packages`] or a bill of materials asks for
+    /// them: then [`Image::inputs`] has them, and that no library's package is known is a `package-db` warning.
+    pub fn read_packages(&mut self, early: bool) -> &mut Self {
+        self.asks_for_packages = early;
+        self
+    }
+
     /// The bytes that the image's files may have in all, uncompressed: as many as the layer holds of data, whatever it is
     /// packed into. No limit by default.
     ///
@@ -338,11 +346,12 @@ impl ImageBuilder {
         let tree = Tree::of(&closures, &given, self.keeps_setuid);
         let mut tree = tree.map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
         let mut packages = None;
-        if self.has_package_db {
-            let known = Packages::of(&copied(&tree), closures[0].root())?;
-            let all = [given, self.told_of(&known)].concat();
+        if self.has_package_db || self.asks_for_packages {
+            packages = Some(Packages::of(&copied(&tree), closures[0].root())?);
+        }
+        if let Some(known) = packages.as_ref().filter(|_| self.has_package_db) {
+            let all = [given, self.told_of(known)].concat();
             tree = Tree::of(&closures, &all, self.keeps_setuid).map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
-            packages = Some(known);
         }
         if self.keeps_capabilities {
             tree.keep_capabilities(capabilities)?;
@@ -357,7 +366,9 @@ impl ImageBuilder {
         if !self.keeps_capabilities {
             findings.extend(dropped_capabilities(&closures, &tree)?);
         }
-        findings.extend(packages.as_ref().filter(|packages| !packages.has_records()).map(no_records));
+        // A program of the caller's own is of no package.
+        let is_of_packages = self.has_package_db || closures.iter().any(|closure| !closure.objects().is_empty());
+        findings.extend(packages.as_ref().filter(|known| is_of_packages && !known.has_records()).map(no_records));
         if self.tags.is_empty() {
             match default_name(&closures[0]) {
                 Ok(name) => names.push(name),
@@ -605,13 +616,16 @@ fn unused_exclude(pattern: &str) -> Finding {
 
 fn no_records(packages: &Packages) -> Finding {
     let distribution = packages.distribution.as_ref().map_or("an unknown distribution", |known| known.name());
-    Finding::warning(
-        "package-db",
+    let older = packages.unread.as_deref().map(|path| {
+        let path = printable(path);
+        format!("; {path} has an older form, which is not read: rpm 4.16 or later rewrites it (rpmdb --rebuilddb)")
+    });
+    let message = format!(
         "none of the image's files is known to a package database in the root (dpkg's, apk's, or rpm's in SQLite), so \
-         scanners are told of no package"
-            .to_owned(),
-        printable(distribution),
-    )
+         nobody is told of packages{}",
+        older.unwrap_or_default()
+    );
+    Finding::warning("package-db", message, printable(distribution))
 }
 
 const SETUID_OR_SETGID: u32 = 0o6000;

@@ -176,6 +176,7 @@ fn add_extras(build: &Build, builder: &mut ImageBuilder) {
         builder.max_size(most);
     }
     builder.file_capabilities(build.file_capabilities).keep_setuid(build.keep_setuid).package_db(build.package_db);
+    builder.read_packages(!build.sbom.is_empty());
 }
 
 /// The convention of reproducible builds is the command's, not the library's (reproducible-builds.org).

@@ -21,7 +21,10 @@ pub(super) fn find(databases: &mut Databases<'_>, wanted: &Wanted) -> Result<Vec
         // A merged /usr has one file at both paths.
         if !wanted.is_empty() && databases.read(path, &mut bytes)? {
             let read = paragraphs(&bytes).map(|paragraph| package(paragraph, path, wanted, databases));
-            return Ok(read.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect());
+            let found: Vec<Found> = read.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+            if !found.is_empty() {
+                return Ok(found);
+            }
         }
     }
     Ok(Vec::new())

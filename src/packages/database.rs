@@ -56,6 +56,14 @@ impl<'r> Databases<'r> {
         Ok(is_there)
     }
 
+    /// The same of a file that is no part of a database: what is no regular file states nothing.
+    pub(super) fn read_statement(&mut self, path: &Path, bytes: &mut Vec<u8>) -> Result<bool> {
+        match self.walker.open(path) {
+            Err(Fault::Directory | Fault::Special | Fault::OfKernel | Fault::Loop) => Ok(false),
+            _ => self.read(path, bytes),
+        }
+    }
+
     /// Opens the file at `path` to be read by position; `None`, where it is not there. It counts as an input.
     pub(super) fn open(&mut self, path: &Path) -> Result<Option<Input>> {
         match self.walker.open(path) {

@@ -37,7 +37,7 @@ pub(super) fn find(databases: &mut Databases<'_>, wanted: &Wanted) -> Result<Vec
     for package in &mut found {
         let copyright = Path::new("/usr/share/doc").join(&package.name).join("copyright");
         let mut bytes = Vec::new();
-        if databases.read(&copyright, &mut bytes)? {
+        if databases.read_statement(&copyright, &mut bytes)? {
             package.licenses = copyright::licenses(&bytes);
         }
     }
@@ -77,16 +77,22 @@ fn owners(databases: &mut Databases<'_>, paths: &Paths<'_>) -> Result<Owners> {
 
 /// What `status` says of the owners, each of which stands there once.
 fn known_to_status<'o>(owners: &'o Owners, databases: &mut Databases<'_>) -> Result<Vec<(&'o [u8], Found)>> {
-    let mut keys: HashMap<&[u8], Vec<&[u8]>> = HashMap::new();
-    owners.keys().for_each(|key| keys.entry(parts_of(key).0).or_default().push(key));
+    let names: HashSet<&[u8]> = owners.keys().map(|key| parts_of(key).0).collect();
     let mut bytes = Vec::new();
     databases.read(Path::new(STATUS), &mut bytes)?;
     let mut found: BTreeMap<&[u8], Found> = BTreeMap::new();
     for paragraph in paragraphs(&bytes) {
-        for &key in keys.get(name_of(paragraph).as_ref()).into_iter().flatten() {
-            let package = package(paragraph, Path::new(STATUS), &owners[key], databases)?;
-            if let Some(package) = package.filter(|package| is_for(package, parts_of(key).1)) {
-                found.entry(key).or_insert(package);
+        let name = name_of(paragraph);
+        if !names.contains(name.as_ref()) {
+            continue;
+        }
+        let architecture = first_line(paragraph, "Architecture").unwrap_or_default();
+        for key in [name.to_vec(), [&name, &b":"[..], architecture.as_bytes()].concat()] {
+            let owner = owners.get_key_value(&key).filter(|(key, _)| !found.contains_key(key.as_slice()));
+            if let Some((key, files)) = owner {
+                found.extend(
+                    package(paragraph, Path::new(STATUS), files, databases)?.map(|package| (key.as_slice(), package)),
+                );
             }
         }
     }
@@ -267,14 +273,13 @@ fn parts_of(key: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-fn is_for(package: &Found, architecture: Option<&[u8]>) -> bool {
-    architecture.is_none_or(|architecture| package.architecture.as_deref().map(str::as_bytes) == Some(architecture))
-}
-
-/// What dpkg takes for a name (`pkg_name_is_illegal` in libdpkg). It is one of a file as well.
+/// What dpkg takes for a name (`pkg_name_is_illegal` in libdpkg). It is one of a file as well, beside which its digests are.
 fn is_name(name: &str) -> bool {
     let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-+._".contains(&byte);
-    name.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric) && name.bytes().all(is_fit) && name.len() < 200
+    name.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
+        && name.bytes().all(is_fit)
+        && name.len() < 200
+        && !name.ends_with(".md5sums")
 }
 
 fn stem<'l>(listed: &'l Listed, suffix: &[u8]) -> Option<&'l [u8]> {

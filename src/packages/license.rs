@@ -22,30 +22,43 @@ impl Licenses {
     pub(super) fn of<'t>(texts: impl IntoIterator<Item = &'t str>) -> Licenses {
         let mut customs = Vec::new();
         let read: Option<Vec<Expression>> = texts.into_iter().map(|text| expression(text, &mut customs)).collect();
-        let Some(parts) = read.filter(|parts| !parts.is_empty()) else { return Licenses::default() };
+        let Some(read) = read else { return Licenses::default() };
+        let is_one = read.len() == 1;
+        let Some(mut all) = read.into_iter().reduce(both) else { return Licenses::default() };
         customs.sort_unstable();
         customs.dedup();
-        let mut parts: Vec<String> = match parts.len() {
-            1 => parts.into_iter().map(|part| part.text).collect(),
-            _ => parts.into_iter().map(Expression::within_and).collect(),
-        };
-        // Those in parentheses come last.
-        parts.sort_unstable_by_key(|part| (part.starts_with('('), part.clone()));
-        parts.dedup();
-        Licenses { expression: Some(parts.join(" AND ")), customs }
+        // What a package states as one keeps its order.
+        if !is_one && !all.is_choice {
+            // Those in parentheses come last.
+            all.parts.sort_unstable_by_key(|part| (part.starts_with('('), part.clone()));
+        }
+        Licenses { expression: Some(all.text()), customs }
     }
 }
 
-/// A part of an expression.
+/// What all holds, or what one may choose from.
 struct Expression {
-    text: String,
-    /// Whether it is a choice, which needs parentheses where all must hold.
+    /// Each once.
+    parts: Vec<String>,
     is_choice: bool,
 }
 
 impl Expression {
-    fn within_and(self) -> String {
-        if self.is_choice { format!("({})", self.text) } else { self.text }
+    fn of(part: String) -> Expression {
+        Expression { parts: vec![part], is_choice: false }
+    }
+
+    fn text(&self) -> String {
+        self.parts.join(if self.is_choice { " OR " } else { " AND " })
+    }
+
+    /// The parts of the same where all must hold: a choice needs parentheses then.
+    fn within_and(self) -> Vec<String> {
+        if self.is_choice { vec![format!("({})", self.text())] } else { self.parts }
+    }
+
+    fn within_or(self) -> Vec<String> {
+        if self.is_choice { self.parts } else { vec![self.text()] }
     }
 }
 
@@ -149,23 +162,23 @@ impl<'t> Parser<'t, '_> {
             .map_while(|token| if let Token::Word(word) = token { Some(*word) } else { None })
             .collect();
         self.at += words.len();
-        (!words.is_empty()).then(|| Expression { text: self.name(&words), is_choice: false })
+        (!words.is_empty()).then(|| Expression::of(self.name(&words)))
     }
 
     /// What SPDX calls it, or else a name of its own.
     fn name(&mut self, words: &[&str]) -> String {
         let known = match words {
             [name] => known(name),
-            [name, with, exception] if with.eq_ignore_ascii_case("with") => known(name).and_then(|name| {
-                let exception = EXCEPTIONS.into_iter().find(|known| known.eq_ignore_ascii_case(exception))?;
-                Some(format!("{name} WITH {exception}"))
-            }),
+            [name, with, exception] if with.eq_ignore_ascii_case("with") => with_exception(name, exception),
+            // As Debian has it.
+            [name, "with", exception, "exception"] => with_exception(name, &format!("{exception}-exception")),
             _ => None,
         };
         known.unwrap_or_else(|| {
             let name = words.join(" ");
             let fit = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
-            let reference = format!("LicenseRef-{}", name.chars().map(fit).collect::<String>());
+            let plain: String = name.chars().map(fit).collect();
+            let reference = if plain.starts_with("LicenseRef-") { plain } else { format!("LicenseRef-{plain}") };
             self.customs.push(Custom { reference: reference.clone(), name });
             reference
         })
@@ -173,16 +186,30 @@ impl<'t> Parser<'t, '_> {
 }
 
 fn either(one: Expression, other: Expression) -> Expression {
-    Expression { text: format!("{} OR {}", one.text, other.text), is_choice: true }
+    let parts = joined(one.within_or(), other.within_or());
+    Expression { is_choice: parts.len() > 1, parts }
 }
 
 fn both(one: Expression, other: Expression) -> Expression {
-    Expression { text: format!("{} AND {}", one.within_and(), other.within_and()), is_choice: false }
+    Expression { parts: joined(one.within_and(), other.within_and()), is_choice: false }
+}
+
+fn joined(mut parts: Vec<String>, more: Vec<String>) -> Vec<String> {
+    for part in more {
+        if !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
+    parts
+}
+
+fn with_exception(name: &str, exception: &str) -> Option<String> {
+    Some(format!("{} WITH {}", known(name)?, listed(EXCEPTIONS, exception)?))
 }
 
 /// The name in SPDX's list of what a distribution calls a licence.
 fn known(name: &str) -> Option<String> {
-    let listed = NAMES.into_iter().find(|known| known.eq_ignore_ascii_case(name)).map(str::to_owned);
+    let listed = listed(NAMES, name).map(str::to_owned);
     let called = || {
         let (_, known) = CALLED.into_iter().find(|(called, _)| called.eq_ignore_ascii_case(name))?;
         Some(known.to_owned())
@@ -197,6 +224,7 @@ fn of_gnu(name: &str) -> Option<String> {
         ("AGPL", &["1.0", "3.0"][..]),
         ("LGPL", &["2.0", "2.1", "3.0"]),
         ("GPL", &["1.0", "2.0", "3.0"]),
+        ("GFDL-NIV", &["1.1", "1.2", "1.3"]),
         ("GFDL", &["1.1", "1.2", "1.3"]),
     ];
     let (family, versions, rest) =
@@ -207,7 +235,9 @@ fn of_gnu(name: &str) -> Option<String> {
         None => (rest.strip_suffix("-ONLY").unwrap_or(rest), "only"),
     };
     let version = versions.iter().find(|known| **known == version || known.strip_suffix(".0") == Some(version))?;
-    Some(format!("{family}-{version}-{later}"))
+    // Debian's name for one without invariant sections.
+    let [family, sections] = if family == "GFDL-NIV" { ["GFDL", "no-invariants-"] } else { [family, ""] };
+    Some(format!("{family}-{version}-{sections}{later}"))
 }
 
 /// What Debian calls some of them otherwise ("Short license names"), and Fedora did.
@@ -236,80 +266,14 @@ const CALLED: [(&str, &str); 22] = [
     ("Zope-2.1", "ZPL-2.1"),
 ];
 
-/// Those of SPDX's list that packages with programs and libraries have most, but for GNU's.
-const NAMES: [&str; 58] = [
-    "0BSD",
-    "AFL-2.1",
-    "AFL-3.0",
-    "Apache-1.0",
-    "Apache-1.1",
-    "Apache-2.0",
-    "APSL-2.0",
-    "Artistic-1.0",
-    "Artistic-1.0-Perl",
-    "Artistic-2.0",
-    "Beerware",
-    "blessing",
-    "BSD-1-Clause",
-    "BSD-2-Clause",
-    "BSD-2-Clause-Patent",
-    "BSD-3-Clause",
-    "BSD-3-Clause-Clear",
-    "BSD-4-Clause",
-    "BSD-4-Clause-UC",
-    "BSD-Source-Code",
-    "BSL-1.0",
-    "bzip2-1.0.6",
-    "CC-BY-3.0",
-    "CC-BY-4.0",
-    "CC-BY-SA-3.0",
-    "CC-BY-SA-4.0",
-    "CC0-1.0",
-    "CDDL-1.0",
-    "CDDL-1.1",
-    "curl",
-    "EPL-1.0",
-    "EPL-2.0",
-    "FSFAP",
-    "FSFUL",
-    "FSFULLR",
-    "FTL",
-    "HPND",
-    "ICU",
-    "IJG",
-    "ISC",
-    "Libpng",
-    "libtiff",
-    "LPPL-1.3c",
-    "MIT",
-    "MIT-0",
-    "MPL-1.1",
-    "MPL-2.0",
-    "MS-PL",
-    "NCSA",
-    "OFL-1.1",
-    "OLDAP-2.8",
-    "OpenSSL",
-    "PostgreSQL",
-    "PSF-2.0",
-    "Python-2.0",
-    "Unlicense",
-    "X11",
-    "Zlib",
-];
+/// The name among these, whose letters may be large or small (SPDX 2.3, annex D.2).
+fn listed(names: &'static str, name: &str) -> Option<&'static str> {
+    names.lines().find(|known| known.eq_ignore_ascii_case(name))
+}
 
-const EXCEPTIONS: [&str; 10] = [
-    "Autoconf-exception-2.0",
-    "Autoconf-exception-3.0",
-    "Bison-exception-2.2",
-    "Classpath-exception-2.0",
-    "GCC-exception-2.0",
-    "GCC-exception-3.1",
-    "Libtool-exception",
-    "Linux-syscall-note",
-    "LLVM-exception",
-    "OCaml-LGPL-linking-exception",
-];
+const NAMES: &str = include_str!("license/names.txt");
+
+const EXCEPTIONS: &str = include_str!("license/exceptions.txt");
 
 #[cfg(test)]
 mod tests {
@@ -333,6 +297,14 @@ mod tests {
             ("GPL-2+ with OpenSSL exception", "LicenseRef-GPL-2--with-OpenSSL-exception"),
             ("public-domain", "LicenseRef-public-domain"),
             ("GPL-7+", "LicenseRef-GPL-7-"),
+            ("sleepycat", "Sleepycat"),
+            ("GFDL-NIV-1.3+", "GFDL-1.3-no-invariants-or-later"),
+            ("GPL-2+ with Texinfo exception", "GPL-2.0-or-later WITH Texinfo-exception"),
+            ("GPL-3.0-or-later WITH GNU-compiler-exception", "GPL-3.0-or-later WITH GNU-compiler-exception"),
+            ("LicenseRef-Fedora-Public-Domain", "LicenseRef-Fedora-Public-Domain"),
+            ("GPL-3+ and ISC and GPL-3+", "GPL-3.0-or-later AND ISC"),
+            ("MIT or ISC or MIT", "MIT OR ISC"),
+            ("ISC and (MIT or MIT)", "ISC AND MIT"),
         ] {
             assert_eq!(Licenses::of([text]).expression.as_deref(), Some(expression), "{text}");
         }

@@ -2,22 +2,30 @@
 
 use super::wanted::lines;
 
-/// The paragraphs of a text: parted by lines that are empty, or hold nothing but spaces and tabs. Found by searching for
-/// their ends, so that what is in one is looked at only by whoever wants it.
+/// The paragraphs of a text: parted by lines that are empty, or hold nothing but white space. Found by searching for their
+/// ends, so that what is in one is looked at only by whoever wants it.
 pub(super) fn paragraphs(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = text;
     std::iter::from_fn(move || {
-        while let Some(after) = rest.strip_prefix(b"\n") {
-            rest = after;
+        while let Some(empty) = empty_line(rest) {
+            rest = &rest[empty..];
         }
-        if rest.is_empty() {
-            return None;
-        }
-        let end = memchr::memmem::find(rest, b"\n\n").map_or(rest.len(), |end| end + 1);
+        let mut ends = memchr::memchr_iter(b'\n', rest).map(|end| end + 1);
+        let end = ends.find(|&end| empty_line(&rest[end..]).is_some()).unwrap_or(rest.len());
         let (paragraph, behind) = rest.split_at(end);
         rest = behind;
-        Some(paragraph)
+        (!paragraph.is_empty()).then_some(paragraph)
     })
+}
+
+/// The bytes of the first line with its end, if it is empty.
+fn empty_line(text: &[u8]) -> Option<usize> {
+    let blank = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
+    match text.get(blank) {
+        Some(b'\n') => Some(blank + 1),
+        None if blank > 0 => Some(blank),
+        _ => None,
+    }
 }
 
 /// The fields of a paragraph in their order: the name, and the value with all its lines, as it stands.
@@ -63,6 +71,8 @@ mod tests {
         assert_eq!(fields(all[1]), [(&b"C"[..], vec![&b""[..]]), (b"D", vec![b""])]);
         assert_eq!(first_line(all[0], "b").as_deref(), Some("2"));
         assert_eq!((first_line(all[1], "C"), first_line(all[1], "D")), (None, None));
-        assert_eq!(paragraphs(b"").count() + paragraphs(b"\n\n\n").count(), 0);
+        assert_eq!(paragraphs(b"").count() + paragraphs(b"\n\n\n").count() + paragraphs(b"\n \n\t").count(), 0);
+        let parted: Vec<_> = paragraphs(b"A: 1\r\n\r\nB: 2\n \t\nC: 3\n D\n ").collect();
+        assert_eq!(parted, [&b"A: 1\r\n"[..], b"B: 2\n", b"C: 3\n D\n"]);
     }
 }

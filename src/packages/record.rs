@@ -28,10 +28,12 @@ impl Record {
         Record { details, ..self }
     }
 
-    /// With the paths of the files in the image for their numbers.
+    /// With the paths of the files in the image for their numbers. One that would end a line cannot be told.
     pub(super) fn placed(mut self, path: impl Fn(usize) -> PathBuf) -> Record {
         let details = std::mem::take(&mut self.details);
-        self.by_path = details.into_iter().map(|(number, detail)| (path(number), detail)).collect();
+        let is_line = |at: &Path| !at.as_os_str().as_bytes().contains(&b'\n');
+        let placed = details.into_iter().map(|(number, detail)| (path(number), detail));
+        self.by_path = placed.filter(|(at, _)| is_line(at)).collect();
         self
     }
 }
@@ -53,7 +55,7 @@ fn dpkg(list: &[Package]) -> Vec<Extra> {
     let mut written = Vec::new();
     for package in known() {
         let name = match (doubled.contains(package.name()), package.architecture()) {
-            (true, Some(architecture)) => format!("{}:{}", package.name, architecture.replace('/', "-")),
+            (true, Some(architecture)) if is_architecture(architecture) => format!("{}:{architecture}", package.name),
             _ => package.name.clone(),
         };
         let mut write = |name: &str, bytes: Vec<u8>, of: &str| {
@@ -68,6 +70,11 @@ fn dpkg(list: &[Package]) -> Vec<Extra> {
         }
     }
     written
+}
+
+/// What may stand in the name of a file (deb-control(5): architectures have letters, digits and dashes).
+fn is_architecture(text: &str) -> bool {
+    text.len() < 50 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// One file with a paragraph for each package.

@@ -90,22 +90,22 @@ fn assignment(line: &[u8]) -> Option<(&str, &str)> {
     (is_name && is_plain && !name.is_empty()).then_some((name, value))
 }
 
-/// A value as a shell would have it.
+/// A value as a shell would have it: up to white space that is not quoted.
 fn unquoted(raw: &str) -> String {
-    let inside = ['"', '\''].into_iter().find_map(|quote| raw.strip_prefix(quote)?.strip_suffix(quote));
-    match inside {
-        Some(text) if raw.starts_with('\'') => text.to_owned(),
-        text => without_backslashes(text.unwrap_or(raw)),
+    let mut value = String::new();
+    let mut quote = None;
+    let mut rest = raw.chars().peekable();
+    while let Some(c) = rest.next() {
+        match (c, quote) {
+            (c, Some(open)) if c == open => quote = None,
+            ('"' | '\'', None) => quote = Some(c),
+            ('\\', Some('"')) if !rest.peek().is_some_and(|next| "$`\"\\".contains(*next)) => value.push(c),
+            ('\\', None | Some('"')) => value.extend(rest.next()),
+            (c, None) if c.is_whitespace() => break,
+            (c, _) => value.push(c),
+        }
     }
-}
-
-fn without_backslashes(text: &str) -> String {
-    let mut plain = String::new();
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        plain.extend(if character == '\\' { characters.next() } else { Some(character) });
-    }
-    plain
+    value
 }
 
 /// The one line of a file that says a version.
@@ -131,6 +131,22 @@ mod tests {
         );
         let kept = b"PRETTY_NAME=\"A \\\"b\\\" \\$c\"\nID=old\nID=new\nVERSION_ID='1 2'\n";
         assert_eq!(distribution.files().collect::<Vec<_>>(), [("os-release", &kept[..])]);
+    }
+
+    #[test]
+    fn quotes_and_backslashes_are_those_of_a_shell() {
+        for (raw, value) in [
+            ("debian", "debian"),
+            ("\"debian\" # comment", "debian"),
+            ("\"1\\2\"", "1\\2"),
+            ("\"a\\\\b\\\"c\"", "a\\b\"c"),
+            ("'a\\b'", "a\\b"),
+            ("a\\ b c", "a b"),
+            ("a\"b c\"'d'", "ab cd"),
+            ("\"open", "open"),
+        ] {
+            assert_eq!(super::unquoted(raw), value, "{raw}");
+        }
     }
 
     #[test]

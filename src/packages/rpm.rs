@@ -4,8 +4,8 @@
 mod header;
 mod sqlite;
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
 
 use super::database::Databases;
 use super::found::Found;
@@ -17,20 +17,42 @@ use crate::limits::MAX_PACKAGE_PATHS;
 use header::Header;
 use sqlite::{Database, Field};
 
-/// Where it is of late, and where it was.
-const PATHS: [&str; 2] = ["/usr/lib/sysimage/rpm/rpmdb.sqlite", "/var/lib/rpm/rpmdb.sqlite"];
+/// Where it is of late, where it was, and where systems made of images have it.
+const PATHS: [&str; 3] =
+    ["/usr/lib/sysimage/rpm/rpmdb.sqlite", "/var/lib/rpm/rpmdb.sqlite", "/usr/share/rpm/rpmdb.sqlite"];
+
+/// The older forms.
+const OLDER: [&str; 4] = [
+    "/usr/lib/sysimage/rpm/Packages.db",
+    "/usr/lib/sysimage/rpm/Packages",
+    "/var/lib/rpm/Packages.db",
+    "/var/lib/rpm/Packages",
+];
 
 /// The packages from which the wanted files came.
 pub(super) fn find(databases: &mut Databases<'_>, wanted: &Wanted) -> Result<Vec<Found>> {
+    let mut seen = HashSet::new();
     for path in PATHS.map(Path::new) {
-        // One is often a link to the other.
         let Some(file) = (if wanted.is_empty() { None } else { databases.open(path)? }) else { continue };
         let log = databases.open(Path::new(&format!("{}-wal", path.display())))?;
+        // One is often a link to the other. What is empty has no tables, and is a database all the same.
+        if !seen.insert(file.stamp.id) || file.stamp.size == 0 {
+            continue;
+        }
         let failed = |cause| databases.failed(path, cause);
         let database = Database::open(&file, log.as_ref(), &databases.left).map_err(failed)?;
-        return Search { database, path, wanted, databases }.packages();
+        let found = Search { database, path, wanted, databases }.packages()?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
     }
     Ok(Vec::new())
+}
+
+/// A database that is there and in no form that is read.
+pub(super) fn unread(databases: &Databases<'_>) -> Option<PathBuf> {
+    let older = OLDER.map(Path::new).into_iter().find(|path| databases.walker.open(path).is_ok());
+    older.map(|path| databases.root.on_machine(path))
 }
 
 /// Files of one package by what the index has of them: which of the package's files they may be.
@@ -85,9 +107,10 @@ impl Search<'_, '_> {
 
     /// The package, if any of these are wanted files where it has them.
     fn package(&self, header: &Header<'_>, candidates: &[(Vec<u8>, usize)]) -> Result<Option<Found>> {
-        let mut files = std::collections::BTreeSet::new();
-        for (name, file) in candidates {
-            if let Some(directory) = header.directory_of(*file) {
+        let mut files = BTreeSet::new();
+        let directories = header.directories();
+        for (name, file) in candidates.iter().filter(|(_, file)| header.has_installed(*file)) {
+            if let Some(directory) = header.directory_of(*file).and_then(|number| directories.get(number)) {
                 let directory = directory.strip_suffix(b"/").unwrap_or(directory);
                 files.extend(self.wanted.matches(directory, name, self.databases)?);
             }

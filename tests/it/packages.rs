@@ -10,7 +10,7 @@ use scratchpack::limits::{
 use scratchpack::{Error, ErrorKind, Image, Package};
 
 use crate::documents::members;
-use crate::elf::{Fixture, LOADER, library, loader, program};
+use crate::elf::{Fixture, LOADER, library, loader, program, static_program};
 use crate::limits::expect;
 use crate::root::{BUILTIN, Root, tree};
 use crate::verify::verified;
@@ -324,6 +324,64 @@ fn that_there_is_nothing_to_tell_scanners_is_a_warning() {
     let findings: Vec<_> = image.findings().iter().map(|finding| (finding.level().name(), finding.code())).collect();
     assert_eq!(findings, [("warning", "package-db")]);
     assert!(generated(&image).iter().any(|(path, _)| path == "etc/os-release"));
+}
+
+#[test]
+fn a_database_that_no_one_reads_is_named_where_packages_are_asked_for() {
+    let root = merged().bytes("/var/lib/rpm/Packages", b"of Berkeley");
+    let finding = |program: &str, early: bool| {
+        let image = root.builder(program).read_packages(early).build().map(verified).unwrap();
+        image.findings().first().map(|finding| (finding.code().to_owned(), finding.message().to_owned()))
+    };
+    let (code, message) = finding("/app", true).unwrap();
+    assert_eq!(code, "package-db");
+    assert!(
+        message.contains("/var/lib/rpm/Packages has an older form") && message.contains("--rebuilddb"),
+        "{message}"
+    );
+    assert_eq!(finding("/app", false), None);
+    // A program that needs nothing of the system is the caller's own.
+    let root = merged().file("/static", &static_program());
+    let image = root.builder("/static").read_packages(true).build().map(verified).unwrap();
+    assert!(image.findings().is_empty());
+}
+
+#[test]
+fn what_packages_were_read_from_is_an_input_when_they_are_read_early() {
+    let root = dpkg(merged(), "libx1:amd64", &[X]);
+    let status = root.on_machine("/var/lib/dpkg/status");
+    let has_status = |early: bool| {
+        let image = root.builder("/app").read_packages(early).build().map(verified).unwrap();
+        image.inputs().any(|input| input == status)
+    };
+    assert!(has_status(true) && !has_status(false));
+}
+
+#[test]
+fn a_hard_link_that_another_package_registered_is_that_packages() {
+    let further = "/usr/lib/x86_64-linux-gnu/libz.so.1";
+    let root = dpkg(dpkg(merged(), "libx1", &[X]), "libz1", &[further]).hard_link(further, X);
+    let mut builder = root.builder("/app");
+    builder.file(root.on_machine(further), "/z").file(root.on_machine(X), "/x");
+    let image = builder.build().map(verified).unwrap();
+    assert_eq!(lines(image.packages().unwrap()), [format!("libx1: {X} /x"), "libz1: /z".to_owned()]);
+}
+
+#[test]
+fn a_name_of_two_lines_forges_no_package() {
+    let root = alpine().bytes("/lib/apk/db/installed", APK.as_bytes());
+    let mut builder = root.builder("/app");
+    builder.file(root.on_machine("/lib/libx.so.1"), "/x/a\nP:evil\nV:0").package_db(true);
+    let image = builder.build().map(verified).unwrap();
+    let written = generated(&image);
+    assert!(written.iter().any(|(_, text)| text.contains("P:")), "{written:?}");
+    assert!(written.iter().all(|(_, text)| !text.contains("evil")), "{written:?}");
+}
+
+#[test]
+fn a_statement_of_licences_that_is_no_file_states_nothing() {
+    let root = dpkg(merged(), "libx1", &[X]).directory("/usr/share/doc/libx1/copyright");
+    assert_eq!(image(&root).packages().unwrap()[0].license(), None);
 }
 
 #[test]

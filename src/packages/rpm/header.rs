@@ -9,10 +9,14 @@ pub(super) const LICENSE: u32 = 1014;
 pub(super) const PACKAGER: u32 = 1015;
 pub(super) const ARCHITECTURE: u32 = 1022;
 const SOURCE_RPM: u32 = 1044;
+/// What became of each file.
+const FILE_STATES: u32 = 1029;
 /// Which of the directories each file is in, and the directories.
 const DIRECTORY_INDEXES: u32 = 1116;
 const DIRECTORIES: u32 = 1118;
 
+const CHAR: u32 = 1;
+const INT8: u32 = 2;
 const INT32: u32 = 4;
 const TEXTS: [u32; 3] = [6, 8, 9];
 
@@ -71,9 +75,23 @@ impl<'a> Header<'a> {
         Some((name.to_owned(), format!("{version}-{release}")))
     }
 
-    /// The directory of one of the package's files.
-    pub(super) fn directory_of(&self, file: usize) -> Option<&'a [u8]> {
-        self.texts(DIRECTORIES)?.nth(self.integer(DIRECTORY_INDEXES, file)?)
+    /// The directories of the package's files.
+    pub(super) fn directories(&self) -> Vec<&'a [u8]> {
+        self.texts(DIRECTORIES).map(Iterator::collect).unwrap_or_default()
+    }
+
+    /// Which of the directories one of the package's files is in.
+    pub(super) fn directory_of(&self, file: usize) -> Option<usize> {
+        self.integer(DIRECTORY_INDEXES, file)
+    }
+
+    /// Whether one of the package's files is on disk: not so where another package's file took its place, or where it was left
+    /// out (`rpmfileState` in rpm).
+    pub(super) fn has_installed(&self, file: usize) -> bool {
+        const NORMAL: u8 = 0;
+        const SHARED_BY_NET: u8 = 3;
+        let states = self.at(FILE_STATES).filter(|(kind, _)| matches!(*kind, CHAR | INT8));
+        states.and_then(|(_, states)| states.get(file)).is_none_or(|state| matches!(*state, NORMAL | SHARED_BY_NET))
     }
 
     /// A line that scanners know from images without an rpm: name, version, times of installation and build, vendor, epoch,

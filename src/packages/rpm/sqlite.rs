@@ -13,6 +13,9 @@ use crate::root::Input;
 /// Trees of four billion pages are no higher.
 const MAX_DEPTH: usize = 20;
 
+/// Columns of the widest table that is read, which is the schema.
+const MOST_COLUMNS: usize = 5;
+
 /// Pages that are remembered.
 const REMEMBERED: usize = 512;
 
@@ -221,12 +224,13 @@ impl<'i> Database<'i> {
     }
 
     fn read(&self, number: u32) -> Result<Rc<Vec<u8>>, Cause> {
-        // Also for one that is remembered: it could be named again and again.
         let size = self.page_size as u64;
-        spend(self.left, size)?;
         if let Some(page) = self.pages.borrow().get(&number) {
+            // It could be named again and again; of what is looked at in it, the size counts as well.
+            spend(self.left, size / 8)?;
             return Ok(page.clone());
         }
+        spend(self.left, size)?;
         let before = number.checked_sub(1).ok_or_else(|| damaged(SHAPE))?;
         let mut bytes = vec![0; self.page_size];
         let filled = match (self.newer.get(&number), self.log) {
@@ -260,18 +264,19 @@ fn spend(left: &Cell<u64>, size: u64) -> Result<(), Cause> {
     Ok(())
 }
 
-/// Where in a write-ahead log the last committed state of each page is. What an earlier log left behind has other salts.
+/// Where in a write-ahead log the last committed state of each page is. What an earlier log left behind has other salts, and what
+/// was not written to its end another sum ("WAL File Format").
 fn committed(log: &Input, page_size: usize, left: &Cell<u64>) -> Result<HashMap<u32, u64>, Cause> {
     let mut header = [0; 32];
     if log.read_at(&mut header, 0)? < header.len() {
         return Ok(HashMap::new());
     }
-    let frame_size = 24 + page_size as u64;
-    spend(left, log.stamp.size / frame_size * 24)?;
+    let Some(mut sum) = LogSum::of(&header) else { return Ok(HashMap::new()) };
+    let mut frame = vec![0; 24 + page_size];
     let (mut newer, mut pending) = (HashMap::new(), Vec::new());
-    for at in (32..log.stamp.size).step_by(24 + page_size) {
-        let mut frame = [0; 24];
-        if log.read_at(&mut frame, at)? < frame.len() || frame[8..16] != header[16..24] {
+    for at in (32..log.stamp.size).step_by(frame.len()) {
+        spend(left, frame.len() as u64)?;
+        if log.read_at(&mut frame, at)? < frame.len() || frame[8..16] != header[16..24] || !sum.goes_on_to(&frame) {
             break;
         }
         pending.push((u32_at(&frame, 0).unwrap_or(0), at + 24));
@@ -281,6 +286,48 @@ fn committed(log: &Input, page_size: usize, left: &Cell<u64>) -> Result<HashMap<
         }
     }
     Ok(newer)
+}
+
+/// The sum of all that a log has so far ("Checksum Algorithm").
+struct LogSum {
+    is_little: bool,
+    sum: [u32; 2],
+}
+
+impl LogSum {
+    /// That of a log's header, if it is one.
+    fn of(header: &[u8; 32]) -> Option<LogSum> {
+        let is_little = match u32_at(header, 0)? {
+            0x377f_0682 => true,
+            0x377f_0683 => false,
+            _ => return None,
+        };
+        let mut sum = LogSum { is_little, sum: [0; 2] };
+        sum.add(&header[..24]);
+        sum.is_at(header, 24).then_some(sum)
+    }
+
+    /// Adds a frame, whose sum does not count itself; whether it is the one that it says.
+    fn goes_on_to(&mut self, frame: &[u8]) -> bool {
+        self.add(&frame[..8]);
+        self.add(&frame[24..]);
+        self.is_at(frame, 16)
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        let word = |bytes: &[u8]| {
+            let bytes = bytes.first_chunk().copied().unwrap_or_default();
+            if self.is_little { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) }
+        };
+        self.sum = bytes.chunks_exact(8).fold(self.sum, |[one, two], pair| {
+            let one = one.wrapping_add(word(pair)).wrapping_add(two);
+            [one, two.wrapping_add(word(&pair[4..])).wrapping_add(one)]
+        });
+    }
+
+    fn is_at(&self, bytes: &[u8], at: usize) -> bool {
+        u32_at(bytes, at) == Some(self.sum[0]) && u32_at(bytes, at + 4) == Some(self.sum[1])
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -330,7 +377,7 @@ fn fields(record: &[u8]) -> Result<Vec<Field>, Cause> {
     let header = usize::try_from(varint(record, &mut at)?).unwrap_or(usize::MAX);
     let mut value_at = header;
     let mut fields = Vec::new();
-    while at < header {
+    while at < header && fields.len() < MOST_COLUMNS {
         let kind = varint(record, &mut at)?;
         let size = match kind {
             1..=4 => kind as usize,
