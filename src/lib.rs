@@ -82,8 +82,17 @@
 //! Programs for Linux with glibc or musl, or static ones. What a program opens by itself at run time is found by evidence in
 //! its files, so not all of it is: plugins whose names are put together at run time, and files of its own, must be named.
 //! What a file, a closure or an image may have at most is in [`limits`].
+//!
+//! # Platforms
+//! It runs on Linux. It also compiles for macOS, to pack with a sysroot what was cross-compiled for Linux; nobody has run its
+//! tests there. For Windows it does not compile: use it within WSL. The README has what is different on each.
 
 #![forbid(unsafe_code)]
+
+#[cfg(not(unix))]
+compile_error!(
+    "scratchpack needs a Unix, for the names in ELF files are bytes; on Windows, build it and use it within WSL"
+);
 
 mod analyze;
 mod assemble;
@@ -99,6 +108,7 @@ mod packages;
 mod root;
 #[cfg(feature = "sbom")]
 mod sbom;
+mod system;
 mod text;
 mod trace;
 mod tree;

@@ -21,6 +21,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
 
 use crate::error::{Cause, Error};
+use crate::system;
 use faults::Faults;
 
 pub(crate) use walk::{
@@ -246,7 +247,7 @@ impl Root {
             let file = rustix::fs::openat(directory, name, REGULAR, Mode::empty())?;
             let status = rustix::fs::fstat(&file)?;
             #[allow(clippy::unnecessary_cast)]
-            let is_of_kernel = faults::is_of_kernel(&file, status.st_blocks as u64)?;
+            let is_of_kernel = system::is_of_kernel(&file, status.st_blocks as u64)?;
             Ok((file, status, is_of_kernel))
         };
         let opened = self.in_directory(parent, |directory| self.noting(|| path.to_owned(), || open(directory)));
@@ -294,8 +295,7 @@ impl Root {
     fn all_names(&self, real: &Path) -> Option<HashSet<OsString>> {
         let names: HashSet<OsString> = self.list(real, MAX_NAMES).ok()?.into_iter().map(|listed| listed.name).collect();
         let is_exact = self.in_directory(real, |directory| {
-            let is_plain = !UNLISTED.contains(&(rustix::fs::fstatfs(directory)?.f_type as u64));
-            Ok(is_plain && !may_find_other_case(directory, &names))
+            Ok(system::lists_all_names(directory)? && !may_find_other_case(directory, &names))
         });
         is_exact.unwrap_or(false).then_some(names)
     }
@@ -325,9 +325,6 @@ impl Root {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// File systems whose directories have names that no list has: those of autofs(5) and proc(5).
-const UNLISTED: [u64; 2] = [0x0187, 0x9fa0];
 
 /// Whether a directory may answer to a name in other letters than those that it has, as some do that no case tells apart.
 fn may_find_other_case(directory: BorrowedFd<'_>, names: &HashSet<OsString>) -> bool {
@@ -390,7 +387,7 @@ fn look_at(directory: BorrowedFd<'_>, name: &OsStr, kind: FileType) -> Result<Op
     Ok(Some(Listed { name: name.to_owned(), kind }))
 }
 
-const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags = system::SEARCHED.union(OFlags::NOFOLLOW);
 
 /// As [`DIRECTORY`], but with the right to read the names.
 const LISTED: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -444,11 +441,10 @@ pub(crate) const STAMP: usize = 64;
 pub(crate) struct Moment(i64, u64);
 
 impl Moment {
-    /// Now. Linux stamps files with the time of its last tick (`current_time` in fs/inode.c), which this clock tells.
-    #[allow(clippy::unnecessary_cast)]
+    /// Now.
     pub(crate) fn now() -> Moment {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
-        Moment(time.tv_sec as i64, time.tv_nsec as u64)
+        let (seconds, nanoseconds) = system::now();
+        Moment(seconds, nanoseconds)
     }
 
     pub(crate) fn to_bytes(self) -> [u8; 16] {

@@ -131,9 +131,16 @@ fn not_elf<R: ReadAt + ?Sized>(reader: &mut Reader<'_, R>) -> Cause {
         [] => "it is empty, not an ELF executable".into(),
         _ if start.starts_with(b"!<arch>") => "it is a static archive, not an ELF executable".into(),
         _ if start.starts_with(b"\x7fELF") => "it ends within its ELF header".into(),
+        _ if MACH_O.iter().any(|magic| start.starts_with(magic)) => {
+            "it is a program of macOS (Mach-O), not an ELF executable; compile it for Linux".into()
+        }
         _ => "it is not an ELF file; give a compiled Linux executable".into(),
     })
 }
+
+/// How programs of today's Macs begin, for one machine or for several (mach-o/loader.h, mach-o/fat.h). The latter is what
+/// classes of Java begin with as well, in which the number behind it is larger than that of any machines.
+const MACH_O: [&[u8]; 2] = [b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe\0\0\0\x02"];
 
 fn machine_of(header: &Header, ctx: Ctx) -> Machine {
     Machine {

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, Advice, FlockOperation, Mode, OFlags, fadvise, flock};
+use rustix::fs::{Access, FlockOperation, Mode, OFlags, flock};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::progress::{Progress, Reporter, Stage};
@@ -15,6 +15,7 @@ use super::temporary::{self, Temporary};
 use crate::error::{Cause, Error, Result};
 use crate::limits::MAX_LINKS;
 use crate::root::{Stamp, uninterrupted};
+use crate::system;
 
 /// Whether an output outlives a loss of power from the moment on at which it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +81,7 @@ impl Draft {
         let mut finish = || {
             if self.durability == Durability::Durable {
                 reporter.report(Progress::new(Stage::Sync, 0, 0));
-                self.temporary.handle().sync_all()?;
+                system::sync(self.temporary.handle())?;
             }
             let before = Stamp::of_file(self.temporary.handle());
             put_in_place(&mut self.temporary, target, self.durability)?;
@@ -93,8 +94,7 @@ impl Draft {
 
 /// The directory that a path is in: open until what is made there has its name, wherever it is moved to meanwhile.
 fn directory_of(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(retry_on_intr(|| rustix::fs::open(parent(path), flags, Mode::empty()))?)
+    Ok(retry_on_intr(|| rustix::fs::open(parent(path), system::SEARCHED, Mode::empty()))?)
 }
 
 fn uncreatable(error: io::Error, target: &Path) -> Error {
@@ -136,7 +136,7 @@ impl Names {
     fn sync<F: AsFd>(&self, inside: impl FnOnce() -> io::Result<F>) -> io::Result<()> {
         match self {
             Names::Open(directory) => sync_handle(directory),
-            Names::Unreadable => Ok(rustix::fs::syncfs(inside()?)?),
+            Names::Unreadable => system::sync_all_around(inside()?),
         }
     }
 }
@@ -170,7 +170,7 @@ impl Write for Draft {
         let size = self.temporary.handle().write(bytes)?;
         self.written += size as u64;
         if self.durability == Durability::Durable && self.written - self.sent >= SENT {
-            send_to_disk(self.temporary.handle(), self.sent, self.written - self.sent);
+            system::send_to_disk(self.temporary.handle(), self.sent, self.written - self.sent);
             self.sent = self.written;
         }
         Ok(size)
@@ -179,14 +179,6 @@ impl Write for Draft {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// Begins to write some of a file to disk, and does not wait for it.
-///
-/// Of the calls that do, this is the one that is safe to make from Rust: for pages that were changed, Linux takes the
-/// advice as "write them now" (`generic_fadvise` in mm/fadvise.c), and only then drops those that are written already.
-pub(crate) fn send_to_disk(file: &File, from: u64, size: u64) {
-    let _ = fadvise(file, from, std::num::NonZeroU64::new(size), Advice::DontNeed);
 }
 
 /// Publishes a small file.
@@ -311,7 +303,7 @@ fn sync_above(directory: &Path, durability: Durability) -> io::Result<()> {
 
 /// Some file systems have nothing to sync of a directory, and say so (fsync(2), `EINVAL`).
 pub(crate) fn sync_handle(directory: &File) -> io::Result<()> {
-    match directory.sync_all() {
+    match system::sync(directory) {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
         other => other,
     }

@@ -10,11 +10,12 @@ use rustix::io::Errno;
 
 use super::Image;
 use super::progress::{Progress, Stage};
-use super::publish::{DirectoryDraft, Durability, WRITE, send_to_disk, sync_handle};
+use super::publish::{DirectoryDraft, Durability, WRITE, sync_handle};
 use super::source::SourceReader;
 use crate::collect::Source;
 use crate::error::{Cause, Result};
 use crate::root::CAPABILITY;
+use crate::system;
 use crate::tree::{Content, Entry};
 
 const BUFFER: usize = 1 << 20;
@@ -98,7 +99,7 @@ impl Writer {
         }
         self.set_time(path)?;
         if self.durability == Durability::Durable {
-            send_to_disk(file, 0, entry.size());
+            system::send_to_disk(file, 0, entry.size());
         }
         Ok(())
     }
@@ -109,7 +110,7 @@ impl Writer {
             return Ok(());
         }
         let path = self.path(entry.path());
-        File::open(&path).and_then(|file| file.sync_all()).map_err(|error| Cause::Io(error).on(WRITE, path))
+        File::open(&path).and_then(|file| system::sync(&file)).map_err(|error| Cause::Io(error).on(WRITE, path))
     }
 
     /// Opened first: its own mode may forbid that.
@@ -139,6 +140,11 @@ impl Writer {
 
 /// Behind the last write, which takes them away (capabilities(7)).
 fn set_capabilities(file: &File, value: &[u8]) -> Result<(), Cause> {
+    if !system::HAS_CAPABILITIES {
+        return Err(Cause::Unsupported(
+            "this system has no file capabilities; write an archive or a layout instead, or do not keep them".into(),
+        ));
+    }
     rustix::fs::fsetxattr(file, CAPABILITY, value, XattrFlags::empty()).map_err(|errno| match errno {
         Errno::PERM | Errno::ACCESS => Cause::Unsupported(
             "its file capabilities can be set by root alone; write an archive or a layout instead, or do not keep them"

@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
 
+use crate::system;
+
 const PREFIX: &str = ".scratchpack-";
 const SUFFIX: &str = ".tmp";
 
@@ -187,7 +189,7 @@ fn try_sweep(directory: impl AsFd) -> Result<(), Errno> {
     let names = Dir::read_from(&directory)?.take(MAX_NAMES).flatten();
     let names = names.map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned());
     let names: Vec<OsString> = names.filter(|name| is_temporary(name)).collect();
-    if names.is_empty() || !is_of_this_machine(&directory)? {
+    if names.is_empty() || !system::is_of_this_machine(&directory)? {
         return Ok(());
     }
     let holds_own_directories = nobody_else_renames_in(&rustix::fs::fstat(&directory)?);
@@ -227,17 +229,6 @@ fn nobody_else_renames_in(status: &Stat) -> bool {
     is_trusted && (!mode.intersects(Mode::WGRP | Mode::WOTH) || mode.contains(Mode::SVTX))
 }
 
-/// File systems of one machine, whose locks all of its processes know (linux/magic.h): bcachefs, Btrfs, ext2 to ext4, F2FS,
-/// overlayfs, ramfs, tmpfs, XFS, ZFS. A lock on others may be one of this machine alone, and others write there, too.
-const LOCAL: [u64; 9] =
-    [0xca45_1a4e, 0x9123_683e, 0xef53, 0xf2f5_2010, 0x794c_7630, 0x8584_58f6, 0x0102_1994, 0x5846_5342, 0x2fc1_2fc1];
-
-// The type of this field differs between machines.
-#[allow(clippy::unnecessary_cast)]
-fn is_of_this_machine(directory: &OwnedFd) -> Result<bool, Errno> {
-    Ok(LOCAL.contains(&(rustix::fs::fstatfs(directory)?.f_type as u64 & 0xffff_ffff)))
-}
-
 /// Removes what has this name in `parent`, and is open: a file, or a directory with all that is in it. That is emptied by
 /// its handle, whatever has its name by then.
 fn remove(parent: impl AsFd, name: &OsStr, open: BorrowedFd<'_>) -> Result<(), Errno> {
@@ -261,7 +252,7 @@ fn remove_at(top: BorrowedFd<'_>, path: &Path) -> Result<(), Errno> {
 /// Removes a file or a directory; `empty` takes out what is in that, if anything is.
 fn remove_emptied(parent: BorrowedFd<'_>, path: &Path, empty: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
     match rustix::fs::unlinkat(parent, path, AtFlags::empty()) {
-        Err(Errno::ISDIR) => {}
+        Err(errno) if system::may_be_directory(errno) => {}
         other => return other,
     }
     match rustix::fs::unlinkat(parent, path, AtFlags::REMOVEDIR) {

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::io::Errno;
 
 use crate::error::{Cause, Error};
+use crate::system;
 
 /// Faults that are told of.
 const MAX_FAULTS: usize = 16;
@@ -35,7 +36,7 @@ impl Faults {
 /// Whether an error is one of the machine: of its memory, its disks, its network, or of how much this process may open.
 /// The others tell something of a path or a file.
 pub(super) fn is_of_machine(errno: Errno) -> bool {
-    !matches!(
+    let is_of_file = matches!(
         errno,
         Errno::NOENT
             | Errno::NOTDIR
@@ -53,38 +54,11 @@ pub(super) fn is_of_machine(errno: Errno) -> bool {
             | Errno::NOSYS
             // More names than are believed.
             | Errno::OVERFLOW
-    )
+    );
+    !is_of_file && !system::is_of_file(errno)
 }
 
 /// The same of an error of the standard library.
 pub(super) fn is_io_of_machine(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_none_or(is_of_machine)
-}
-
-/// File systems of the kernel's own: the size of a file is not the size of what it holds, and to read may have effects,
-/// as in `/proc/kmsg` (linux/magic.h).
-const OF_KERNEL: [u64; 16] = [
-    0x0000_9fa0, // proc
-    0x6265_6572, // sysfs
-    0x0027_e0eb, // cgroup
-    0x6367_7270, // cgroup2
-    0x6462_6720, // debugfs
-    0x7472_6163, // tracefs
-    0x7363_6673, // securityfs
-    0x6265_6570, // configfs
-    0x6165_676c, // pstore
-    0xcafe_4a11, // bpf
-    0x4249_4e4d, // binfmt_misc
-    0xf97c_ff8c, // selinuxfs
-    0x6573_5543, // fusectl
-    0x1980_0202, // mqueue
-    0x6e73_6673, // nsfs
-    0xde5e_81e4, // efivarfs
-];
-
-/// Whether an open file is one of the kernel's own. Of those none takes room on a disk, which tells nearly all others.
-pub(super) fn is_of_kernel(file: impl std::os::fd::AsFd, blocks: u64) -> Result<bool, Errno> {
-    #[allow(clippy::unnecessary_cast)]
-    let magic = || Ok(rustix::fs::fstatfs(file)?.f_type as u64);
-    Ok(blocks == 0 && OF_KERNEL.contains(&magic()?))
 }

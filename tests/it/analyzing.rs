@@ -180,6 +180,9 @@ fn what_is_no_elf_file_says_what_it_is() {
         (&b""[..], "empty"),
         (b"#!/bin/sh -e\necho", "a script for /bin/sh -e"),
         (b"!<arch>\nfoo             ", "static archive"),
+        (b"\xcf\xfa\xed\xfe\x0c\0\0\x01", "a program of macOS (Mach-O)"),
+        (b"\xca\xfe\xba\xbe\0\0\0\x02", "a program of macOS (Mach-O)"),
+        (b"\xca\xfe\xba\xbe\0\0\0\x34", "not an ELF file"),
         (b"hello, world, how are you", "not an ELF file"),
         (b"\x7fELF\x02", "ends within its ELF header"),
     ] {

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use super::super::temporary::is_draft;
 use super::drafts::Drafts;
+use crate::system;
 
 /// One kind of entries.
 #[derive(Debug)]
@@ -238,8 +239,8 @@ fn read_whole(file: &File, buffer: &mut [u8], key: &Hash) -> Option<usize> {
 
 #[allow(clippy::unnecessary_cast)]
 fn mark_as_used(file: &OwnedFd, status: &Stat) {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
-    if (status.st_mtime as i64).saturating_add(MARK_AFTER) < now.tv_sec as i64 {
+    let (now, _) = system::now();
+    if (status.st_mtime as i64).saturating_add(MARK_AFTER) < now {
         let times = Timestamps {
             last_access: Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
             last_modification: Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW },
