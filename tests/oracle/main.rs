@@ -49,6 +49,8 @@ mod tree;
 mod verify;
 
 #[cfg(feature = "cli")]
+mod cargo_projects;
+#[cfg(feature = "cli")]
 mod kernel_files;
 #[cfg(feature = "cli")]
 mod loading;
