@@ -51,6 +51,8 @@ mod verify;
 #[cfg(feature = "cli")]
 mod cargo_projects;
 #[cfg(feature = "cli")]
+mod cargo_scratchpack;
+#[cfg(feature = "cli")]
 mod kernel_files;
 #[cfg(feature = "cli")]
 mod loading;
