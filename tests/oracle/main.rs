@@ -66,6 +66,8 @@ mod rpm;
 mod scanners;
 #[cfg(feature = "cli")]
 mod unreadable;
+#[cfg(feature = "cli")]
+mod workflow;
 
 #[cfg(feature = "cli")]
 #[path = "../it/elf.rs"]
