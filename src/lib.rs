@@ -75,8 +75,8 @@
 //!
 //! # In a build script
 //! A package's `build.rs` runs *before* its own program is linked: there, pack what the script itself built, and see
-//! [`build_script`]. For the package's own program use an xtask, or the command (`cargo install scratchpack --features
-//! cli`).
+//! [`build_script`]. For the package's own program use an xtask, or `cargo scratchpack`, which comes with the command
+//! (`cargo install scratchpack --features cli`).
 //!
 //! # Limits
 //! Programs for Linux with glibc or musl, or static ones. What a program opens by itself at run time is found by evidence in

@@ -49,6 +49,10 @@ mod tree;
 mod verify;
 
 #[cfg(feature = "cli")]
+mod cargo_projects;
+#[cfg(feature = "cli")]
+mod cargo_scratchpack;
+#[cfg(feature = "cli")]
 mod kernel_files;
 #[cfg(feature = "cli")]
 mod loading;
@@ -62,6 +66,8 @@ mod rpm;
 mod scanners;
 #[cfg(feature = "cli")]
 mod unreadable;
+#[cfg(feature = "cli")]
+mod workflow;
 
 #[cfg(feature = "cli")]
 #[path = "../it/elf.rs"]

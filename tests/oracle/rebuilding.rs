@@ -192,20 +192,36 @@ const EXAMPLES: [(&str, &[&str], &[&str], &str); 3] = [
     ("meson", &["meson", "setup", "build"], &["meson", "compile", "-C", "build"], "build/hello.tar"),
 ];
 
-fn copy_example(name: &str, to: &Path) {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
-    for file in fs::read_dir(sources).unwrap().map(Result::unwrap) {
-        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+/// As a clean clone has it.
+pub(crate) fn copy_example(name: &str, to: &Path) {
+    copy_directory(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name), to);
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    for file in fs::read_dir(from).unwrap().map(Result::unwrap).filter(|file| file.file_name() != "target") {
+        let copy = to.join(file.file_name());
+        if file.file_type().unwrap().is_dir() {
+            fs::create_dir(&copy).unwrap();
+            copy_directory(&file.path(), &copy);
+        } else {
+            fs::copy(file.path(), copy).unwrap();
+        }
     }
 }
 
 /// As somebody does who has scratchpack installed.
 fn run_in(directory: &Path, words: &[&str]) -> String {
-    let mut command = tools::command("env");
+    tools::run(installed("env").args(words).current_dir(directory))
+}
+
+/// A tool, where scratchpack is on PATH.
+pub(crate) fn installed(program: &str) -> Command {
+    let mut command = tools::command(program);
     let own = Path::new(env!("CARGO_BIN_EXE_scratchpack")).parent().unwrap().to_owned();
     let path = env::var_os("PATH").unwrap_or_default();
     let path = iter::once(own).chain(env::split_paths(&path));
-    tools::run(command.env("PATH", env::join_paths(path).unwrap()).args(words).current_dir(directory))
+    command.env("PATH", env::join_paths(path).unwrap());
+    command
 }
 
 #[test]

@@ -1,0 +1,5 @@
+//! The program that is packed.
+
+fn main() {
+    println!("Hello from scratch!");
+}
