@@ -5,9 +5,11 @@ mod beside;
 mod build;
 mod check;
 mod clock;
+mod completions;
 mod explain;
 mod inspect;
 mod load;
+mod man;
 mod output;
 mod pairs;
 mod plain;
@@ -60,6 +62,8 @@ pub(crate) fn run() -> ExitCode {
         Subcommand::Inspect(inspect) => inspect::run(inspect),
         Subcommand::Check(check) => check::run(check),
         Subcommand::Explain(explain) => explain::run(explain),
+        Subcommand::Completions(completions) => completions::run(completions),
+        Subcommand::Man => man::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -74,6 +78,9 @@ pub(crate) fn run() -> ExitCode {
 /// of all.
 fn arguments() -> Arguments {
     let given: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if given.is_empty() {
+        usage::show_example();
+    }
     let plain = plain::inspection(&given).map(|inspect| Arguments { subcommand: Subcommand::Inspect(inspect) });
     let all = || Arguments::try_parse().unwrap_or_else(|error| usage::refuse(error));
     plain.or_else(|| inspection(&given)).unwrap_or_else(all)
@@ -85,6 +92,6 @@ fn inspection(given: &[OsString]) -> Option<Arguments> {
 }
 
 fn fail(message: &str, status: u8) -> ExitCode {
-    output::say(&format!("error: {message}"));
+    output::say(output::Message::Error, message);
     ExitCode::from(status)
 }

@@ -9,7 +9,7 @@ use scratchpack::{Closure, Object, Request, Weight};
 
 use super::Failure;
 use super::args::{Inspect, InspectFormat, SortKey};
-use super::output::{say, say_findings, shown, write_json};
+use super::output::{Message, say, say_findings, shown, write_json};
 use super::report::{ClosureReport, report_refusal};
 
 pub(crate) fn run(inspect: &Inspect) -> Result<(), Failure> {
@@ -35,7 +35,7 @@ pub(crate) fn run(inspect: &Inspect) -> Result<(), Failure> {
         InspectFormat::List if !inspect.search.asks_for_needs() => say_findings(closure.search_findings(), false),
         InspectFormat::List | InspectFormat::Tree => say_findings(closure.findings(), inspect.search.auto),
     }
-    closure.missing().iter().for_each(|missing| say(&format!("error: {missing}")));
+    closure.missing().iter().for_each(|missing| say(Message::Error, &missing.to_string()));
     let is_whole = closure.missing().is_empty();
     // The process ends, and what it holds is not worth being given back piece by piece.
     std::mem::forget(closure);

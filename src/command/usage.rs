@@ -7,6 +7,20 @@ use clap::error::{ContextKind, ContextValue};
 
 use super::output::{is_unfit, shown};
 
+/// What is typed first. A whole page of help would hide it.
+const EXAMPLE: &str = "\
+scratchpack build hello -o hello.tar
+docker load -i hello.tar && docker run --rm hello
+
+`scratchpack --help` tells the rest.
+";
+
+/// Tells whoever gave no arguments what arguments look like, and ends the process.
+pub(super) fn show_example() -> ! {
+    super::output::print_error(EXAMPLE);
+    std::process::exit(2)
+}
+
 /// Says what is wrong with the arguments, or what was asked for, and ends the process.
 pub(super) fn refuse(mut error: Error) -> ! {
     let given: Vec<(ContextKind, ContextValue)> = error.context().filter_map(escaped).collect();
