@@ -49,7 +49,7 @@ impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::BrokenPipe => Failure::Said,
-            _ => Failure::Failed(format!("cannot write to standard output: {error}")),
+            _ => Failure::Failed(format!("cannot write to standard output: {error}; send it elsewhere")),
         }
     }
 }

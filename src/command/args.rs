@@ -233,10 +233,10 @@ pub(crate) struct Build {
     #[arg(long, value_name = "DIR", help_heading = "How it is made")]
     pub(crate) cache: Option<PathBuf>,
     /// How many threads compress; they change no byte. By default all cores.
-    #[arg(long, value_name = "N", help_heading = "How it is made")]
+    #[arg(long, value_name = "N", value_parser = threads, help_heading = "How it is made")]
     pub(crate) jobs: Option<NonZeroUsize>,
     /// The time that the image and its files carry, in seconds since 1970. By default SOURCE_DATE_EPOCH, or else 0.
-    #[arg(long, value_name = "SECONDS", help_heading = "How it is made")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "How it is made")]
     pub(crate) created: Option<u64>,
     /// Do not wait until the output is on disk.
     ///
@@ -419,9 +419,17 @@ fn paths<T: Clone + Send + Sync + 'static>(
     OsStringValueParser::new().try_map(parse)
 }
 
+fn threads(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "give a number, 1 or more")
+}
+
+fn seconds(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "give seconds since 1970 as a number, as `date +%s` prints them")
+}
+
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("it must have the form NAME=VALUE".to_owned()),
+        _ => Err("it must have the form NAME=VALUE: LANG=C.UTF-8".to_owned()),
     }
 }

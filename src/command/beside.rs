@@ -82,8 +82,8 @@ fn form_of(file: &Path) -> Result<SbomFormat, Failure> {
 fn expect_writable(file: &Path) -> Result<(), Failure> {
     let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let why = match fs::metadata(file) {
-        Ok(metadata) if !metadata.is_file() => "it is no regular file, and will not be replaced",
-        Err(_) if !directory.is_dir() => "there is no such directory",
+        Ok(metadata) if !metadata.is_file() => "it is no regular file, and will not be replaced; give another name",
+        Err(_) if !directory.is_dir() => "there is no such directory; make it first",
         _ => return Ok(()),
     };
     Err(Failure::Failed(format!("cannot write {}: {why}", shown(file))))

@@ -19,48 +19,64 @@ pub(crate) fn run() -> Result<(), Failure> {
 }
 
 fn page(command: &Command) -> String {
-    let mut page = Page { roff: Roff::new(), told: HashSet::new() };
+    let mut page = Page { roff: Roff::new(), is_behind_heading: false, told: HashSet::new() };
     let version = format!("scratchpack {}", command.get_version().unwrap_or_default());
-    page.roff.control("TH", ["SCRATCHPACK", "1", "", &version, "User Commands"]);
-    page.section("NAME").paragraph(&format!("scratchpack \\- {}", words::NAME));
+    // The same version has the same page, so it has no date.
+    page.roff.control("TH", ["SCRATCHPACK", "1", "\"\"", &version, "User Commands"]);
+    page.section("NAME").paragraph(vec![roman(format!("scratchpack - {}", words::NAME))]);
     page.section("SYNOPSIS");
     let commands: Vec<&Command> = command.get_subcommands().filter(|command| command.get_name() != "help").collect();
     commands.iter().for_each(|command| page.synopsis(command));
     page.section("DESCRIPTION");
-    words::DESCRIPTION.iter().for_each(|words| page.paragraph(words));
+    words::DESCRIPTION.iter().for_each(|words| page.paragraph(vec![roman(*words)]));
     page.section("COMMANDS");
     commands.iter().for_each(|command| page.command(command));
     words::SECTIONS.iter().for_each(|section| page.list(section));
-    page.section("SEE ALSO").paragraph(words::SEE_ALSO);
+    page.section("SEE ALSO").paragraph(vec![roman(words::SEE_ALSO)]);
     page.roff.to_roff()
 }
 
 struct Page {
     roff: Roff,
+    is_behind_heading: bool,
     /// Options, by what is said of them.
     told: HashSet<(String, String)>,
 }
 
 impl Page {
     fn section(&mut self, name: &str) -> &mut Self {
-        self.roff.control("SH", [name]);
+        self.heading("SH", name);
         self
     }
 
-    fn paragraph(&mut self, words: &str) {
-        self.roff.control("PP", []).text([roman(words)]);
+    fn heading(&mut self, macro_name: &str, name: &str) {
+        self.roff.control(macro_name, [name]);
+        self.is_behind_heading = true;
+    }
+
+    /// Text behind a heading is a paragraph by itself.
+    fn paragraph(&mut self, words: Vec<Inline>) {
+        self.text_behind("PP", words);
+    }
+
+    fn text_behind(&mut self, macro_name: &str, words: Vec<Inline>) {
+        if !std::mem::take(&mut self.is_behind_heading) {
+            self.roff.control(macro_name, []);
+        }
+        self.roff.text(words);
     }
 
     fn synopsis(&mut self, command: &Command) {
         for usage in usages(command) {
             let rest = usage.strip_prefix("scratchpack ").unwrap_or(&usage).to_owned();
-            self.roff.control("br", []).text([bold("scratchpack"), roman(format!(" {rest}"))]);
+            self.text_behind("br", vec![bold("scratchpack"), roman(format!(" {rest}"))]);
         }
     }
 
     fn command(&mut self, command: &Command) {
-        self.roff.control("SS", [format!("scratchpack {}", command.get_name()).as_str()]);
-        self.paragraph(&command.get_about().map(ToString::to_string).unwrap_or_default());
+        self.heading("SS", &format!("scratchpack {}", command.get_name()));
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        self.paragraph(vec![roman(sentence(&about))]);
         let of_all = |option: &&&Arg| !matches!(option.get_id().as_str(), "help" | "version");
         let arguments: Vec<&Arg> = in_order(command);
         let (again, new): (Vec<&Arg>, Vec<&Arg>) =
@@ -69,7 +85,7 @@ impl Page {
         for argument in new {
             if heading != argument.get_help_heading() {
                 heading = argument.get_help_heading();
-                self.roff.control("PP", []).text([bold(heading.unwrap_or_default())]);
+                self.paragraph(vec![bold(heading.unwrap_or_default())]);
             }
             self.argument(argument);
         }
@@ -86,7 +102,7 @@ impl Page {
             line.extend((number > 0).then(|| roman(", ")));
             line.extend(head(option));
         }
-        self.roff.control("PP", []).text(line);
+        self.paragraph(line);
     }
 
     fn argument(&mut self, argument: &Arg) {
@@ -94,8 +110,8 @@ impl Page {
         self.roff.control("TP", []).text(head(argument));
         let said = said(argument);
         let mut paragraphs = said.split("\n\n");
-        self.roff.text([roman(paragraphs.next().unwrap_or_default())]);
-        for paragraph in paragraphs.map(str::to_owned).chain(values(argument)) {
+        self.roff.text([roman(sentence(paragraphs.next().unwrap_or_default()))]);
+        for paragraph in paragraphs.map(sentence).chain(values(argument)) {
             self.roff.control("IP", []).text([roman(paragraph)]);
         }
     }
@@ -137,6 +153,11 @@ fn said(argument: &Arg) -> String {
     argument.get_long_help().or(argument.get_help()).map(ToString::to_string).unwrap_or_default()
 }
 
+/// The parser takes the full stop from what is one sentence.
+fn sentence(words: &str) -> String {
+    if words.ends_with(['.', '?']) { words.to_owned() } else { format!("{words}.") }
+}
+
 /// `-o, --output OUT`
 fn head(argument: &Arg) -> Vec<Inline> {
     let mut head = Vec::new();
@@ -154,7 +175,8 @@ fn values(argument: &Arg) -> Option<String> {
     if !argument.get_action().takes_values() {
         return None;
     }
-    let possible: Vec<String> = argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+    let possible: Vec<String> =
+        argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
     let default: Vec<_> = argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
     let possible = (!possible.is_empty()).then(|| format!("One of {}.", possible.join(", ")));
     let default = (!default.is_empty()).then(|| format!("By default {}.", default.concat()));

@@ -30,10 +30,16 @@ pub(super) const SECTIONS: [Section; 4] = [
     Section {
         name: "ENVIRONMENT",
         entries: &[
-            ("SOURCE_DATE_EPOCH", "The time that the image carries, in seconds since 1970, where --created gives none."),
+            (
+                "SOURCE_DATE_EPOCH",
+                "The time that the image carries, in seconds since 1970, where --created gives none.",
+            ),
             ("NO_COLOR", "If it is set, and not empty, there are no colours; they are on terminals only."),
             ("PATH", "Where --load looks for docker, and then for podman."),
-            ("DOCKER_HOST, DOCKER_CONTEXT, CONTAINER_HOST", "Read by docker and podman themselves, when --load runs them."),
+            (
+                "DOCKER_HOST, DOCKER_CONTEXT, CONTAINER_HOST",
+                "Read by docker and podman themselves, when --load runs them.",
+            ),
         ],
     },
     Section {
@@ -50,7 +56,10 @@ pub(super) const SECTIONS: [Section; 4] = [
     Section {
         name: "EXAMPLES",
         entries: &[
-            ("scratchpack build hello -o hello.tar && docker load -i hello.tar && docker run --rm hello", "Pack a program."),
+            (
+                "scratchpack build hello -o hello.tar && docker load -i hello.tar && docker run --rm hello",
+                "Pack a program.",
+            ),
             (
                 "scratchpack build server --load -t example/server:1 --with ca-certificates --user 65532:65532",
                 "Hand it to docker or podman, with certificates, and not to be run as root.",
