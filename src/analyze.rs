@@ -153,12 +153,11 @@ impl Elf {
         }
         let mut reader = Reader::new(source, len, buffers);
         let segments = Segments::read(&mut reader)?;
-        let kind = kind_of(segments.header.e_type)?;
         let interpreter = read_interpreter(&mut reader, &segments)?;
         let dynamic = Dynamic::read(&mut reader, &segments)?.unwrap_or_default();
         Ok(Elf {
             machine: segments.machine,
-            kind,
+            kind: segments.kind,
             os_abi: segments.header.e_ident[EI_OSABI],
             entry: segments.header.e_entry,
             interpreter,
@@ -382,8 +381,8 @@ fn kind_of(e_type: u16) -> Result<ElfKind, Cause> {
     match e_type {
         ET_EXEC => Ok(ElfKind::Executable),
         ET_DYN => Ok(ElfKind::SharedObject),
-        ET_REL => Err(Cause::NotAProgram("it is an object file; link it first".into())),
-        ET_CORE => Err(Cause::NotAProgram("it is a core dump, not a program".into())),
+        ET_REL => Err(Cause::NotAProgram("it is an object file; link it, and give the executable".into())),
+        ET_CORE => Err(Cause::NotAProgram("it is a core dump; give the program that left it".into())),
         other => Err(Cause::malformed(format!("e_type is {other}; it must be ET_EXEC or ET_DYN"))),
     }
 }

@@ -288,7 +288,9 @@ impl Collector {
                 Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                     Some(Cause::Io(error))
                 }
-                _ => Some(Cause::InvalidOption(vec!["it is no directory of this machine".into()])),
+                _ => Some(Cause::InvalidOption(vec![
+                    "it is no directory of this machine; give one that has libraries".into(),
+                ])),
             };
             if let Some(cause) = cause {
                 return Err(cause.on("search the library path", dir));

@@ -5,9 +5,11 @@ mod beside;
 mod build;
 mod check;
 mod clock;
+mod completions;
 mod explain;
 mod inspect;
 mod load;
+mod man;
 mod output;
 mod pairs;
 mod plain;
@@ -48,7 +50,7 @@ impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::BrokenPipe => Failure::Said,
-            _ => Failure::Failed(format!("cannot write to standard output: {error}")),
+            _ => Failure::Failed(format!("cannot write to standard output: {error}; send it elsewhere")),
         }
     }
 }
@@ -61,6 +63,8 @@ pub(crate) fn run() -> ExitCode {
         Subcommand::Inspect(inspect) => inspect::run(inspect),
         Subcommand::Check(check) => check::run(check),
         Subcommand::Explain(explain) => explain::run(explain),
+        Subcommand::Completions(completions) => completions::run(completions),
+        Subcommand::Man => man::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -75,6 +79,9 @@ pub(crate) fn run() -> ExitCode {
 /// of all.
 fn arguments() -> Arguments {
     let given: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if given.is_empty() {
+        usage::show_example();
+    }
     let plain = plain::inspection(&given).map(|inspect| Arguments { subcommand: Subcommand::Inspect(inspect) });
     let all = || Arguments::try_parse().unwrap_or_else(|error| usage::refuse(error));
     plain.or_else(|| inspection(&given)).unwrap_or_else(all)
@@ -86,6 +93,6 @@ fn inspection(given: &[OsString]) -> Option<Arguments> {
 }
 
 fn fail(message: &str, status: u8) -> ExitCode {
-    output::say(&format!("error: {message}"));
+    output::say(output::Message::Error, message);
     ExitCode::from(status)
 }

@@ -246,7 +246,17 @@ fn unresolved(missing: &[Missing]) -> String {
         parts.into_iter().filter(|(number, ..)| *number > 0).map(|(number, one, many)| count(number, one, many));
     let parts: Vec<String> = parts.collect();
     let were = if missing.len() == 1 { "was" } else { "were" };
-    format!("{} that it needs {were} not found\n{}", parts.join(" and "), list.join("\n"))
+    let next = remedy(missing).map(|next| format!("\n{next}")).unwrap_or_default();
+    format!("{} that it needs {were} not found\n{}{next}", parts.join(" and "), list.join("\n"))
+}
+
+/// What helps with a file of which nothing but the places tried is known.
+const REMEDY: &str = "install what has it, or give the directory that it is in as library path; a sysroot, where one is \
+                      given, is searched instead of this machine";
+
+fn remedy(missing: &[Missing]) -> Option<&'static str> {
+    let is_plain = |missing: &Missing| missing.version().is_none() && missing.note().is_none();
+    missing.iter().any(is_plain).then_some(REMEDY)
 }
 
 impl Display for Error {

@@ -2,11 +2,16 @@
 //!
 //! It reads ELF; it never runs the program, its loader, `ldd`, a shell or a daemon.
 //!
-//! The nouns: an [`Elf`] is what one file says about itself. A [`Closure`] is a program with all [`Object`]s that its
-//! dynamic loader would load, each found by a [`Rule`]; a [`Collector`] has the options of that search. An [`Image`] is
-//! everything resolved and proved, nothing written yet, made by an [`ImageBuilder`]; its [`Entry`]s are what it holds,
-//! each with a reason; its [`Finding`]s are what you should know; [`Written`] is the digests of what was written. [`check()`]
-//! proves an image that others made: a [`Check`] is what came out, with a [`Problem`] for each program that would not start.
+//! | noun | is |
+//! |---|---|
+//! | [`Image`] | everything resolved and proved, nothing written yet: look at it, then write it |
+//! | [`ImageBuilder`] | what goes into an image, how it runs, and how it is made |
+//! | [`Closure`] | a program with all that its dynamic loader would load, and what is missing |
+//! | [`Object`] | one file of a closure: its place in the image, who needs it, and the rule by which it was found |
+//! | [`Elf`] | what one file says about itself |
+//! | [`Entry`] | one path of an image: what stands there, and why |
+//! | [`Finding`] | something that you should know, with its evidence and what to do |
+//! | [`Written`] | the digests and sizes of what was written |
 //!
 //! # Pack a program
 //! ```no_run
@@ -14,18 +19,6 @@
 //! image.write_archive("hello.tar")?; // docker load -i hello.tar && docker run --rm hello
 //! # Ok::<(), scratchpack::Error>(())
 //! ```
-//!
-//! # Load it without a file
-//! ```no_run
-//! use std::process::{Command, Stdio};
-//!
-//! let image = scratchpack::Image::from_binary("hello")?;
-//! let mut docker = Command::new("docker").arg("load").stdin(Stdio::piped()).spawn()?;
-//! image.write_docker_archive_to(docker.stdin.take().ok_or("it has no standard input")?)?;
-//! docker.wait()?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//! The command does that with `scratchpack build hello --load`; the library itself starts no program.
 //!
 //! # Look before you write
 //! ```no_run
@@ -47,6 +40,22 @@
 //! # Ok::<(), scratchpack::Error>(())
 //! ```
 //!
+//! # In a build script
+//! ```no_run
+//! use std::path::PathBuf;
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
+//!     // What the script itself has built.
+//!     let image = scratchpack::Image::from_binary(out.join("hello"))?;
+//!     image.write_archive(out.join("hello.tar"))?;
+//!     scratchpack::build_script::rerun_if_changed(&image);
+//!     Ok(())
+//! }
+//! ```
+//! A package's `build.rs` runs *before* its own program is linked. For the package's own program use an xtask, or the command
+//! (`cargo install scratchpack --features cli`). See [`build_script`].
+//!
 //! # See what a program needs
 //! ```no_run
 //! let closure = scratchpack::Closure::of("/usr/bin/git")?;
@@ -56,6 +65,20 @@
 //! assert!(closure.missing().is_empty());
 //! # Ok::<(), scratchpack::Error>(())
 //! ```
+//! A [`Collector`] has the options of that search, a [`Rule`] is how a file was found. [`check()`] looks at images that
+//! others made: a [`Check`] is what came out, with a [`Problem`] for each program that would not start.
+//!
+//! # Load it without a file
+//! ```no_run
+//! use std::process::{Command, Stdio};
+//!
+//! let image = scratchpack::Image::from_binary("hello")?;
+//! let mut docker = Command::new("docker").arg("load").stdin(Stdio::piped()).spawn()?;
+//! image.write_docker_archive_to(docker.stdin.take().ok_or("it has no standard input")?)?;
+//! docker.wait()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//! The command does that with `scratchpack build hello --load`; the library itself starts no program.
 //!
 //! # What a program opens by itself
 //! Libraries that are loaded while a program runs are in its closure where its files tell of them. A [`Need`] is something
@@ -72,11 +95,6 @@
 //! }
 //! # Ok::<(), scratchpack::Error>(())
 //! ```
-//!
-//! # In a build script
-//! A package's `build.rs` runs *before* its own program is linked: there, pack what the script itself built, and see
-//! [`build_script`]. For the package's own program use an xtask, or `cargo scratchpack`, which comes with the command
-//! (`cargo install scratchpack --features cli`).
 //!
 //! # Limits
 //! Programs for Linux with glibc or musl, or static ones. What a program opens by itself at run time is found by evidence in

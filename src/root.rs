@@ -189,7 +189,8 @@ impl Root {
         };
         uninterrupted(open).map_err(|error: std::io::Error| match error.kind() {
             std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
-                Cause::InvalidOption(vec!["it is no directory of this machine".into()]).on(OPEN_ROOT, dir)
+                Cause::InvalidOption(vec!["it is no directory of this machine; give the root of a system".into()])
+                    .on(OPEN_ROOT, dir)
             }
             _ => Cause::Io(error).on(OPEN_ROOT, dir),
         })

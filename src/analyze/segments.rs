@@ -5,6 +5,7 @@ use goblin::elf::header::{self as eh, Header};
 use goblin::elf::program_header::{PT_LOAD, ProgramHeader};
 use scroll::Pread;
 
+use super::ElfKind;
 use super::machine::{ByteOrder, Class, Machine};
 use super::numbers::{u32_at, word_at};
 use super::reader::{ReadAt, Reader};
@@ -14,6 +15,7 @@ use crate::limits::MAX_PROGRAM_HEADERS;
 /// A file's header and program headers, found to agree with themselves.
 pub(crate) struct Segments {
     pub(crate) header: Header,
+    pub(crate) kind: ElfKind,
     pub(crate) machine: Machine,
     pub(crate) ctx: Ctx,
     pub(crate) headers: Vec<ProgramHeader>,
@@ -24,7 +26,9 @@ impl Segments {
         let (header, ctx) = read_header(reader)?;
         let machine = machine_of(&header, ctx);
         let headers = read_headers(reader, &header, ctx)?;
-        let segments = Segments { header, machine, ctx, headers };
+        // What is no program is said to be what it is, rather than to lack what programs have.
+        let kind = super::kind_of(header.e_type)?;
+        let segments = Segments { header, kind, machine, ctx, headers };
         segments.check()?;
         Ok(segments)
     }
@@ -128,9 +132,11 @@ fn not_elf<R: ReadAt + ?Sized>(reader: &mut Reader<'_, R>) -> Cause {
         ));
     }
     Cause::NotElf(match start {
-        [] => "it is empty, not an ELF executable".into(),
-        _ if start.starts_with(b"!<arch>") => "it is a static archive, not an ELF executable".into(),
-        _ if start.starts_with(b"\x7fELF") => "it ends within its ELF header".into(),
+        [] => "it is empty, not an ELF executable; build it again".into(),
+        _ if start.starts_with(b"!<arch>") => {
+            "it is a static archive; give the executable that is linked with it".into()
+        }
+        _ if start.starts_with(b"\x7fELF") => "it ends within its ELF header; build or copy it again".into(),
         _ if MACH_O.iter().any(|magic| start.starts_with(magic)) => {
             "it is a program of macOS (Mach-O), not an ELF executable; compile it for Linux".into()
         }

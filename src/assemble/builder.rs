@@ -467,7 +467,10 @@ impl ImageBuilder {
             wrong.push("there is no program; give at least one".to_owned());
         }
         if self.collector.installs() && self.binaries.len() > 1 {
-            wrong.push("an install path is for one program, and there are several".to_owned());
+            wrong.push(
+                "an install path is for one program, and there are several; leave it out, or make an image of each"
+                    .to_owned(),
+            );
         }
         if self.created > timestamp::LAST {
             wrong.push(format!("the time {} is later than the year 9999", self.created));
@@ -562,7 +565,8 @@ impl ImageBuilder {
         match architectures.iter().find(|(other, _)| *other != first) {
             None => Ok(first),
             Some((other, binary)) => Err(Cause::Conflict(vec![format!(
-                "an image has one architecture: the first program is for {first}, this one for {other}"
+                "an image has one architecture: the first program is for {first}, this one for {other}; make an image \
+                 of each"
             )])
             .on(PACK, *binary)),
         }

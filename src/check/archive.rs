@@ -73,6 +73,9 @@ fn expect_tar(start: &[u8]) -> Result<(), Cause> {
         return Ok(());
     }
     Err(Cause::NotAnImage(match Codec::of(start) {
+        Codec::None if start.starts_with(b"\x7fELF") => {
+            format!("it is no tar archive, but an ELF file itself; {}, with programs in it", super::FORMS)
+        }
         Codec::None => format!("it is no tar archive; {}", super::FORMS),
         codec => {
             format!("it is compressed with {name}, as a whole; decompress it first ({name} -d)", name = codec.name())

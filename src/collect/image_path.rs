@@ -14,7 +14,7 @@ pub(crate) fn impossible(path: &Path) -> Option<&'static str> {
     let is_plain = |component| matches!(component, Component::RootDir | Component::Normal(_));
     let mut names = path.as_os_str().as_bytes().split(|&byte| byte == b'/');
     if !path.is_absolute() {
-        Some("the path must be absolute")
+        Some("the path must be absolute: let it begin with `/`")
     } else if !path.components().all(is_plain) {
         Some("the path must have no `..`")
     } else if let Some(why) = unopenable(path) {

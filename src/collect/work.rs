@@ -269,8 +269,12 @@ impl Work {
 
     fn how_to_get_interpreter(&self, program: &Loaded, refusal: &Refusal) -> String {
         let machine = program.elf.machine();
-        if refusal.why != Why::Absent || !self.root.is_host() {
+        if refusal.why != Why::Absent {
             "its interpreter (PT_INTERP), which cannot be used".to_owned()
+        } else if !self.root.is_host() {
+            "its interpreter (PT_INTERP), which the sysroot does not have; give the root directory of the system that it \
+             was linked for, with its C library, as sysroot"
+                .to_owned()
         } else if machine.is_this_machine() {
             "its interpreter (PT_INTERP), which this machine does not have; install the C library that it was linked \
              with, or give the root directory of a system that has it as sysroot"

@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Args, Parser, ValueEnum};
+use clap::{Arg, Args, Parser, ValueEnum};
+use clap_complete::Shell;
 use scratchpack::{Collector, Compression, Need, Priority};
 
 use super::pairs::{self, Directory, Identity, Pair};
@@ -16,8 +17,9 @@ use super::pairs::{self, Directory, Identity, Pair};
     name = "scratchpack",
     bin_name = "scratchpack",
     version,
-    arg_required_else_help = true,
-    after_help = "Example:\n  scratchpack build hello -o hello.tar\n  docker load -i hello.tar && docker run --rm hello\n\n  scratchpack build hello --load && docker run --rm hello"
+    after_help = "Example:\n  scratchpack build hello -o hello.tar\n  docker load -i hello.tar && docker run --rm hello\n\n  \
+                  scratchpack build hello --load && docker run --rm hello\n\nEach command has a --help of its own; \
+                  -h is the short form."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -34,6 +36,10 @@ pub(crate) enum Subcommand {
     Explain(Explain),
     /// Prove somebody's image: would its programs start?
     Check(Check),
+    /// Print a script that completes commands and options in a shell.
+    Completions(Completions),
+    /// Print the manual page.
+    Man,
 }
 
 /// The arguments of an inspection alone.
@@ -65,10 +71,14 @@ pub(crate) struct Search {
     /// A directory to search for libraries, as LD_LIBRARY_PATH does; may be repeated.
     #[arg(long, value_name = "DIR", help_heading = "What goes in")]
     library_path: Vec<PathBuf>,
-    /// A library that the program loads by itself (dlopen), with all that it needs: a name, which is searched for as the
-    /// program's loader would, or a path on this machine; may be repeated.
+    /// A library that the program loads by itself (dlopen), with all that it needs; may be repeated.
+    ///
+    /// A name is searched for as the program's loader would; a path is one on this machine.
     #[arg(long, value_name = "NAME|PATH", help_heading = "What goes in")]
     library: Vec<PathBuf>,
+    /// The program's path in the image (one BINARY).
+    #[arg(long, value_name = "PATH", help_heading = "What goes in")]
+    install: Option<PathBuf>,
     /// Include what a program may open at run time: users, nsswitch, services, ca-certificates, time-zones, locales,
     /// locale:NAME, gconv, gconv:NAME, tmp, openssl, terminfo, terminfo:NAME; may be repeated.
     #[arg(long, value_name = "NEED", help_heading = "What goes in")]
@@ -76,20 +86,19 @@ pub(crate) struct Search {
     /// Include all of these that the program's files tell of.
     #[arg(long, help_heading = "What goes in")]
     pub(crate) auto: bool,
-    /// Which of the libraries to include that files say they load by themselves (`.note.dlopen`): required,
-    /// recommended and above (the default), or suggested and above.
+    /// Which of the libraries to include that files say they load by themselves (`.note.dlopen`).
+    ///
+    /// Recommended ones are by default, and with each priority those above it.
     #[arg(long, value_name = "PRIORITY", help_heading = "What goes in")]
     dlopen: Option<Dlopen>,
-    /// Leave out libraries of this name, such as libcuda.so.1 or 'libnvidia-*', and what only they need, because
-    /// whoever runs the image provides them; may be repeated.
-    #[arg(long, value_name = "GLOB", help_heading = "What goes in")]
-    exclude: Vec<String>,
-    /// The program's path in the image (one BINARY).
-    #[arg(long, value_name = "PATH", help_heading = "What goes in")]
-    install: Option<PathBuf>,
     /// Add the variants of libraries for CPUs up to this glibc-hwcaps level, such as x86-64-v3, or for all.
     #[arg(long, value_name = "LEVEL|all", help_heading = "What goes in")]
     hwcaps: Option<String>,
+    /// Leave out libraries of this name, such as libcuda.so.1 or 'libnvidia-*'; may be repeated.
+    ///
+    /// What only they need is left out as well: whoever runs the image provides them.
+    #[arg(long, value_name = "GLOB", help_heading = "What goes in")]
+    exclude: Vec<String>,
     /// The program's working directory, which relative search paths mean.
     #[arg(long, value_name = "DIR", help_heading = "How it runs")]
     pub(crate) workdir: Option<String>,
@@ -144,29 +153,32 @@ impl Search {
 }
 
 #[derive(Args)]
+#[command(
+    override_usage = "scratchpack build [OPTIONS] <BINARY>... -o <OUT>\n       scratchpack build [OPTIONS] <BINARY>... --load",
+    mut_args(in_order)
+)]
 pub(crate) struct Build {
     /// The programs, by their paths on this machine; the first is the entrypoint.
     #[arg(required = true, value_name = "BINARY")]
     pub(crate) binaries: Vec<PathBuf>,
-    /// Where to write: a directory that exists or a name that ends in `/` is an OCI layout, `-` standard output, and
-    /// anything else an archive for docker load, podman load, skopeo and others.
+    /// Where to write: an archive, or with a `/` behind it an OCI layout, or `-` for standard output.
+    ///
+    /// A directory that exists is a layout as well. The archive is for docker load, podman load, skopeo and others.
     #[arg(short, long, value_name = "OUT", required_unless_present = "load")]
     pub(crate) output: Option<PathBuf>,
-    /// What to write, whatever OUT looks like.
-    #[arg(long = "type", value_name = "TYPE", requires = "output")]
-    pub(crate) kind: Option<Kind>,
-    /// Stream the image into docker or, where that is not on PATH, into podman: uncompressed, and without a file unless
-    /// OUT is given as well. Which daemon it is, DOCKER_HOST and the like tell the tool itself.
-    #[arg(long)]
-    pub(crate) load: bool,
     /// The image's name; may be repeated. By default the first program's, `:latest`.
     #[arg(short, long = "tag", value_name = "NAME[:TAG]")]
     pub(crate) tags: Vec<String>,
+    /// What to write, whatever OUT looks like.
+    #[arg(long = "type", value_name = "TYPE", requires = "output")]
+    pub(crate) kind: Option<Kind>,
     #[command(flatten)]
     pub(crate) search: Search,
 
-    /// Copy the file SRC of this machine to DST in the image; a DST that ends in `/` is a directory. May be repeated. A
-    /// program or library comes alone this way: give it as BINARY or --library to have what it needs as well.
+    /// Copy the file SRC of this machine to DST in the image; may be repeated.
+    ///
+    /// A DST that ends in `/` is a directory. A program or library comes alone this way: give it as BINARY or --library to
+    /// have what it needs as well.
     #[arg(long, value_name = "SRC:DST", value_parser = paths(pairs::file), help_heading = "What goes in")]
     pub(crate) file: Vec<Pair>,
     /// Make a symlink at PATH in the image, such as busybox:/bin/sh; may be repeated.
@@ -181,8 +193,10 @@ pub(crate) struct Build {
     /// Keep setuid and setgid bits, which are dropped otherwise. Files of an image belong to root.
     #[arg(long, help_heading = "What goes in")]
     pub(crate) keep_setuid: bool,
-    /// Tell scanners of vulnerabilities of the packages that files came from: what dpkg's, apk's or rpm's database has of them, and
-    /// which distribution it is (/var/lib/dpkg/status.d, /lib/apk/db, /var/lib/rpmmanifest, /etc/os-release).
+    /// Tell scanners of vulnerabilities of the packages that files came from.
+    ///
+    /// What dpkg's, apk's or rpm's database has of them is put into the image, and which distribution it is
+    /// (/var/lib/dpkg/status.d, /lib/apk/db, /var/lib/rpmmanifest, /etc/os-release).
     #[arg(long, help_heading = "What goes in")]
     pub(crate) package_db: bool,
 
@@ -208,20 +222,25 @@ pub(crate) struct Build {
     #[arg(long, value_name = "SIG", help_heading = "How it runs")]
     pub(crate) stop_signal: Option<String>,
 
-    /// gzip[:N] loads everywhere, zstd[:N] is faster and smaller but too new for Docker 20.10, none is the fastest.
+    /// gzip[:N] loads everywhere, zstd[:N] is faster and smaller, none is the fastest.
+    ///
+    /// N is the level. zstd is too new for Docker 20.10 and older; none loads everywhere as well.
     #[arg(long, value_name = "CODEC", default_value = "gzip", help_heading = "How it is made")]
     pub(crate) compression: Compression,
-    /// Remember in DIR what was made, so that the next image costs what changed; it changes no byte, and may be deleted
-    /// at any time.
+    /// Remember in DIR what was made, so that the next image costs what changed.
+    ///
+    /// It changes no byte, and may be deleted at any time.
     #[arg(long, value_name = "DIR", help_heading = "How it is made")]
     pub(crate) cache: Option<PathBuf>,
     /// How many threads compress; they change no byte. By default all cores.
-    #[arg(long, value_name = "N", help_heading = "How it is made")]
+    #[arg(long, value_name = "N", value_parser = threads, help_heading = "How it is made")]
     pub(crate) jobs: Option<NonZeroUsize>,
     /// The time that the image and its files carry, in seconds since 1970. By default SOURCE_DATE_EPOCH, or else 0.
-    #[arg(long, value_name = "SECONDS", help_heading = "How it is made")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "How it is made")]
     pub(crate) created: Option<u64>,
-    /// Do not wait until the output is on disk. For outputs that are thrown away: a loss of power may leave them empty.
+    /// Do not wait until the output is on disk.
+    ///
+    /// For outputs that are thrown away: a loss of power may leave them empty.
     #[arg(long, help_heading = "How it is made")]
     pub(crate) no_sync: bool,
     /// Refuse an image whose files have more bytes than SIZE, such as 20MB or 20MiB, uncompressed; the largest are named,
@@ -235,24 +254,34 @@ pub(crate) struct Build {
     #[arg(short, long, help_heading = "How it is made")]
     pub(crate) quiet: bool,
 
-    /// Write a software bill of materials: SPDX 2.3 to a FILE that ends in .spdx.json, CycloneDX 1.5 to one that ends in
-    /// .cdx.json; may be repeated.
-    #[arg(long, value_name = "FILE", help_heading = "What comes back")]
-    pub(crate) sbom: Vec<PathBuf>,
-    /// Write the image's id, which is the digest of its configuration, to FILE, as docker build does; where FILE says so
-    /// already, it is left alone.
+    /// Stream the image into docker or, where that is not on PATH, into podman.
+    ///
+    /// It goes uncompressed, and without a file unless OUT is given as well. Which daemon it is, DOCKER_HOST and the like
+    /// tell the tool itself.
+    #[arg(long, help_heading = "What comes back")]
+    pub(crate) load: bool,
+    /// Write the image's id to FILE, as docker build does.
+    ///
+    /// It is the digest of the image's configuration. Where FILE says so already, it is left alone.
     #[arg(long, value_name = "FILE", help_heading = "What comes back")]
     pub(crate) iidfile: Option<PathBuf>,
-    /// Write what OUT hangs on to FILE, in the syntax of make, for make, ninja, CMake and Meson: all files, and the
-    /// directories in which a new file would change something, but for those of OUT and FILEs. Of a layout, the rule is for OUT/index.json.
+    /// Write what OUT hangs on to FILE, in the syntax of make, for make, ninja, CMake and Meson.
+    ///
+    /// These are all files, and the directories in which a new file would change something, but for those of OUT and FILEs.
+    /// Of a layout, the rule is for OUT/index.json.
     #[arg(long, value_name = "FILE", help_heading = "What comes back")]
     pub(crate) depfile: Option<PathBuf>,
+    /// Write a software bill of materials to FILE: .spdx.json is SPDX 2.3, .cdx.json CycloneDX 1.5; may be repeated.
+    #[arg(long, value_name = "FILE", help_heading = "What comes back")]
+    pub(crate) sbom: Vec<PathBuf>,
     /// Say what each file adds, and begin with what would save most if it were not needed: its size, its size with what only
     /// it pulls in, and the library through which alone it is needed. As JSON, objects are in that order.
     #[arg(long, value_name = "KEY", help_heading = "What comes back")]
     pub(crate) sort: Option<SortKey>,
-    /// How to answer: the digest of the manifest of what was written, or of the image uncompressed where it was loaded
-    /// alone; or all that is known of the image, `config_digest` with it, which docker calls its id.
+    /// How to answer: with the digest of the manifest, or with all that is known of the image.
+    ///
+    /// The digest is of what was written, or of the image uncompressed where it was loaded alone. `config_digest` in the
+    /// report is what docker calls the image's id.
     #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "What comes back")]
     pub(crate) format: ReportFormat,
 }
@@ -263,12 +292,15 @@ pub(crate) struct Inspect {
     /// The program, by its path on this machine.
     #[arg(value_name = "BINARY")]
     pub(crate) binary: PathBuf,
-    /// A tree of who needs what; a list of the files, one a line (what is odd in a name as \xNN), which says nothing of needs
-    /// unless --with or --auto asks for them; or all that is known.
+    /// A tree of who needs what, a list of the files, one a line, or all that is known.
+    ///
+    /// In a list, what is odd in a name is written \xNN, and nothing is said of needs unless --with or --auto asks for them.
     #[arg(long, value_name = "FORMAT", default_value = "tree")]
     pub(crate) format: InspectFormat,
-    /// Begin with what would save most if it were not needed. Instead of a tree, this gives a line for each file: its size,
-    /// its size with what only it pulls in, and the library through which alone it is needed.
+    /// Begin with what would save most if it were not needed.
+    ///
+    /// Instead of a tree, this gives a line for each file: its size, its size with what only it pulls in, and the library
+    /// through which alone it is needed.
     #[arg(long, value_name = "KEY")]
     pub(crate) sort: Option<SortKey>,
     #[command(flatten)]
@@ -304,6 +336,13 @@ pub(crate) struct Check {
     /// What would not start and why, in words or as JSON. Nothing is said of what is fine.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: ReportFormat,
+}
+
+#[derive(Args)]
+pub(crate) struct Completions {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: Shell,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -351,6 +390,36 @@ pub(crate) enum InspectFormat {
     Json,
 }
 
+/// The options of `build` that share a heading with those of every search, in the order of its help; all others are
+/// behind them, as they are declared.
+const ORDER: [&str; 19] = [
+    "sysroot",
+    "library_path",
+    "library",
+    "install",
+    "file",
+    "symlink",
+    "directories",
+    "with",
+    "auto",
+    "dlopen",
+    "hwcaps",
+    "exclude",
+    "file_capabilities",
+    "keep_setuid",
+    "entrypoint",
+    "cmd",
+    "env",
+    "user",
+    "workdir",
+];
+
+fn in_order(option: Arg) -> Arg {
+    let declared = ORDER.len() + option.get_display_order();
+    let place = ORDER.iter().position(|name| option.get_id() == name);
+    option.display_order(place.unwrap_or(declared))
+}
+
 /// Paths are bytes, so what holds one is as well.
 fn paths<T: Clone + Send + Sync + 'static>(
     parse: fn(OsString) -> Result<T, String>,
@@ -363,9 +432,17 @@ fn size(text: &str) -> Result<u64, String> {
     parse_size::parse_size(text).map_err(|_| "it must be a number of bytes, such as 20MB, 20MiB or 1500000".to_owned())
 }
 
+fn threads(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "give a number, 1 or more")
+}
+
+fn seconds(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "give seconds since 1970 as a number, as `date +%s` prints them")
+}
+
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("it must have the form NAME=VALUE".to_owned()),
+        _ => Err("it must have the form NAME=VALUE: LANG=C.UTF-8".to_owned()),
     }
 }

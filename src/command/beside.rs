@@ -81,8 +81,8 @@ fn form_of(file: &Path) -> Result<SbomFormat, Failure> {
 /// Says before all work what would otherwise fail behind it.
 fn expect_writable(file: &Path) -> Result<(), Failure> {
     let why = match fs::metadata(file) {
-        Ok(metadata) if !metadata.is_file() => "it is no regular file, and will not be replaced",
-        Err(_) if !directory_of(file).is_dir() => "there is no such directory",
+        Ok(metadata) if !metadata.is_file() => "it is no regular file, and will not be replaced; give another name",
+        Err(_) if !directory_of(file).is_dir() => "there is no such directory; make it first",
         _ => return Ok(()),
     };
     Err(Failure::Failed(format!("cannot write {}: {why}", shown(file))))

@@ -45,7 +45,10 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
         if build.format == ReportFormat::Json {
             write_json(&Report::of(build, &image, None))?;
         }
-        return Err(Failure::Failed("there are warnings, and --strict was given; nothing was written".into()));
+        return Err(Failure::Failed(
+            "there are warnings, and --strict was given; nothing was written. Do what they say, or leave out --strict"
+                .into(),
+        ));
     }
     beside.write_before(&image)?;
     let written =
@@ -79,7 +82,9 @@ impl<'a> Output<'a> {
     fn of(build: &Build, path: &'a Path) -> Result<Self, Failure> {
         let output = Output { kind: build.kind.unwrap_or_else(|| kind_of(path)), path };
         if output.is_stdout() && matches!(output.kind, Kind::Layout | Kind::Rootfs) {
-            return Err(Failure::Usage("a layout or root directory cannot go to standard output".into()));
+            return Err(Failure::Usage(
+                "a layout or root directory cannot go to standard output; give -o the name of a directory".into(),
+            ));
         }
         if output.kind == Kind::Rootfs && build.iidfile.is_some() && !build.load {
             return Err(Failure::Usage("a root directory is no image, and has no id; leave out --iidfile".into()));

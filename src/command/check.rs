@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Failure;
 use super::args::{Check, ReportFormat};
-use super::output::{say, shown, text, write_json};
+use super::output::{Message, say, shown, text, write_json};
 use super::report::MissingReport;
 
 #[derive(Serialize)]
@@ -28,7 +28,8 @@ struct ProblemReport {
 pub(crate) fn run(check: &Check) -> Result<(), Failure> {
     let result = scratchpack::check(&check.path)?;
     if result.programs() == 0 {
-        say(&format!("warning: there is no dynamic executable in {} to check", shown(&check.path)));
+        let words = format!("there is no dynamic executable in {} to check", shown(&check.path));
+        say(Message::Warning, &words);
     }
     match check.format {
         ReportFormat::Text => write_problems(result.problems())?,

@@ -1,5 +1,6 @@
 //! `scratchpack explain`
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -10,6 +11,10 @@ use super::Failure;
 use super::args::{Explain, ReportFormat};
 use super::output::{shown, text, write_json};
 use super::report::AttemptReport;
+
+/// How like a name must be to be meant. All names of libraries are somewhat alike.
+const ALIKE: f64 = 0.85;
+const MOST_MEANT: usize = 3;
 
 pub(crate) fn run(explain: &Explain) -> Result<(), Failure> {
     let closure = explain.search.collector().collect(&explain.binary)?;
@@ -45,11 +50,29 @@ fn not_there(explain: &Explain, closure: &Closure) -> Failure {
     match closure.missing().iter().find(|missing| missing.name() == explain.name) {
         Some(missing) => Failure::Failed(missing.to_string()),
         None => Failure::Failed(format!(
-            "{} is not in the image of {}; `scratchpack inspect` shows what is",
+            "{} is not in the image of {}; {}`scratchpack inspect` shows what is",
             shown(&explain.name),
-            shown(&explain.binary)
+            shown(&explain.binary),
+            meant(explain, closure)
         )),
     }
+}
+
+/// What may have been meant.
+fn meant(explain: &Explain, closure: &Closure) -> String {
+    let given = explain.name.to_string_lossy();
+    let names: BTreeSet<_> = closure.objects().iter().map(|object| object.name().to_string_lossy()).collect();
+    let mut likely: Vec<_> = names.iter().map(|name| (likeness(&given, name), name)).collect();
+    likely.retain(|(likeness, _)| *likeness > ALIKE);
+    likely.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+    let names: Vec<String> = likely.iter().take(MOST_MEANT).map(|(_, name)| shown(name.as_ref())).collect();
+    if names.is_empty() { String::new() } else { format!("did you mean {}? ", names.join(" or ")) }
+}
+
+/// From 0 to 1. A name of which the beginning was given, `libc` for `libc.so.6`, is as near as can be.
+fn likeness(given: &str, name: &str) -> f64 {
+    let is_beginning = name.strip_prefix(given).is_some_and(|rest| rest.starts_with(['.', '-']));
+    if is_beginning { 1.0 } else { strsim::jaro(given, name) }
 }
 
 #[derive(Serialize)]

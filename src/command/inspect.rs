@@ -8,9 +8,13 @@ use scratchpack::{Closure, Object, Request, Weight};
 
 use super::Failure;
 use super::args::{Inspect, InspectFormat, SortKey};
-use super::output::{say, say_findings, shown, write_json};
+use super::output::{Message, say, say_findings, shown, write_json};
 use super::report::{ClosureReport, report_refusal};
 use super::sizes::{Sizes, write_sizes};
+
+/// What helps with files of which nothing but the places tried is known.
+const REMEDY: &str = "install what has it, or give the directory that it is in with --library-path; with --sysroot, the root \
+                      of another system is searched instead of this machine";
 
 pub(crate) fn run(inspect: &Inspect) -> Result<(), Failure> {
     let closure = match inspect.search.collector().collect(&inspect.binary) {
@@ -35,7 +39,10 @@ pub(crate) fn run(inspect: &Inspect) -> Result<(), Failure> {
         InspectFormat::List if !inspect.search.asks_for_needs() => say_findings(closure.search_findings(), false),
         InspectFormat::List | InspectFormat::Tree => say_findings(closure.findings(), inspect.search.auto),
     }
-    closure.missing().iter().for_each(|missing| say(&format!("error: {missing}")));
+    closure.missing().iter().for_each(|missing| say(Message::Error, &missing.to_string()));
+    if closure.missing().iter().any(|missing| missing.version().is_none() && missing.note().is_none()) {
+        say(Message::Note, REMEDY);
+    }
     let is_whole = closure.missing().is_empty();
     // The process ends, and what it holds is not worth being given back piece by piece.
     std::mem::forget(closure);

@@ -5,14 +5,49 @@ use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 
+use anstream::{AutoStream, ColorChoice};
+use clap::builder::styling::{AnsiColor, Style};
 use scratchpack::{Finding, Level, Need, printable};
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter};
 
-/// Says something on standard error. Nobody may be listening.
-pub(crate) fn say(message: &str) {
+/// What a message is, which is its first word.
+#[derive(Clone, Copy)]
+pub(crate) enum Message {
+    Error,
+    Warning,
+    Note,
+}
+
+impl Message {
+    fn name(self) -> &'static str {
+        match self {
+            Message::Error => "error",
+            Message::Warning => "warning",
+            Message::Note => "note",
+        }
+    }
+
+    /// As clap has it for errors, and cargo for all three.
+    fn color(self) -> AnsiColor {
+        match self {
+            Message::Error => AnsiColor::Red,
+            Message::Warning => AnsiColor::Yellow,
+            Message::Note => AnsiColor::Cyan,
+        }
+    }
+}
+
+/// Says something on standard error, in colours on a terminal that has them, and not with NO_COLOR (no-color.org). Nobody
+/// may be listening.
+pub(crate) fn say(message: Message, words: &str) {
+    let style = match AutoStream::choice(&io::stderr()) {
+        ColorChoice::Never => Style::new(),
+        _ => message.color().on_default().bold(),
+    };
     // In one piece, whatever else writes there.
-    let _ = io::stderr().write_all(format!("scratchpack: {message}\n").as_bytes());
+    let line = format!("scratchpack: {style}{}:{style:#} {words}\n", message.name());
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// The same of what has been put into words by others.
@@ -24,10 +59,10 @@ pub(crate) fn print_error(words: &str) {
 /// could not be met.
 pub(crate) fn say_findings(findings: &[Finding], is_auto: bool) {
     for finding in findings.iter().filter(|finding| finding.level() == Level::Warning) {
-        say(&finding.to_string());
+        say(Message::Warning, finding.message());
     }
     if let Some(notes) = notes(findings, is_auto) {
-        say(&format!("note: {notes}"));
+        say(Message::Note, &notes);
     }
 }
 

@@ -1,14 +1,32 @@
 //! What is said of arguments that make no sense, which may be any bytes.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use clap::Error;
 use clap::error::{ContextKind, ContextValue};
 
 use super::output::{is_unfit, shown};
 
+/// What is typed first. A whole page of help would hide it.
+const EXAMPLE: &str = "\
+scratchpack build hello -o hello.tar
+docker load -i hello.tar && docker run --rm hello
+
+`scratchpack --help` tells the rest.
+";
+
+/// Tells whoever gave no arguments what arguments look like, and ends the process.
+pub(super) fn show_example() -> ! {
+    super::output::print_error(EXAMPLE);
+    std::process::exit(2)
+}
+
 /// Says what is wrong with the arguments, or what was asked for, and ends the process.
 pub(super) fn refuse(mut error: Error) -> ! {
+    if let Some(tip) = tip(&error) {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
     let given: Vec<(ContextKind, ContextValue)> = error.context().filter_map(escaped).collect();
     for (kind, value) in given {
         error.insert(kind, value);
@@ -20,6 +38,19 @@ pub(super) fn refuse(mut error: Error) -> ! {
     // What is left stands in hints that were put together before.
     super::output::print_error(&harmless(&words));
     std::process::exit(error.exit_code())
+}
+
+/// For whoever gives a program where a command should be.
+fn tip(error: &Error) -> Option<String> {
+    match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(name)) if Path::new(name).is_file() => {
+            let name = shown(name);
+            Some(format!(
+                "to pack it: scratchpack build {name} -o OUT; to see what it needs: scratchpack inspect {name}"
+            ))
+        }
+        _ => None,
+    }
 }
 
 /// An argument as it was given, or a part of one.

@@ -576,8 +576,8 @@ fn the_feature_of_a_note_is_evidence_of_its_own() {
     assert_eq!(report["needs"][0]["evidence"], json!([{ "object": "/app", "note": "zip" }]));
 }
 
-/// What a command writes to a terminal that is its standard error.
-fn on_a_terminal(root: &Root, arguments: &[&str]) -> String {
+/// What a command writes to a terminal that is its standard error, and its status.
+pub fn on_a_terminal(root: &Root, arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
     use std::io::Read;
     use std::os::fd::OwnedFd;
     let terminal = rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY).unwrap();
@@ -590,6 +590,7 @@ fn on_a_terminal(root: &Root, arguments: &[&str]) -> String {
         .current_dir(root.path())
         .env("TERM", "xterm")
         .env_remove("NO_COLOR")
+        .envs(variables.iter().copied())
         .stdout(std::process::Stdio::null())
         .stderr(OwnedFd::from(other.try_clone().unwrap()))
         .spawn()
@@ -604,9 +605,10 @@ fn on_a_terminal(root: &Root, arguments: &[&str]) -> String {
         }
         String::from_utf8(said).unwrap()
     });
-    assert!(child.wait().unwrap().success());
+    let status = child.wait().unwrap();
     std::io::Write::write_all(&mut other, b"END").unwrap();
-    reader.join().unwrap()
+    let said = reader.join().unwrap();
+    (status.code(), said.strip_suffix("END").unwrap().to_owned())
 }
 
 #[test]
@@ -615,12 +617,17 @@ fn a_bar_shows_on_a_terminal_what_takes_longer_than_a_second() {
     // Much to hash, and nothing on disk.
     fs::File::create(root.on_machine("/big")).unwrap().set_len(700 << 20).unwrap();
     let big = ["build", "app", "--file", "big:/big", "-o", "-", "--type", "layer", "--compression", "none"];
-    let said = on_a_terminal(&root, &big);
+    let said_of = |arguments: &[&str]| {
+        let (status, said) = on_a_terminal(&root, arguments, &[]);
+        assert_eq!(status, Some(0), "{said:?}");
+        said
+    };
+    let said = said_of(&big);
     assert!(said.contains("packing"), "{said:?}");
     // It is gone in the end.
-    assert!(said.trim_end_matches("END").ends_with("\r\u{1b}[2K"), "{said:?}");
-    assert_eq!(on_a_terminal(&root, &[&big[..], &["--quiet"]].concat()), "END");
-    assert_eq!(on_a_terminal(&root, &["build", "app", "-o", "app.tar"]), "END");
+    assert!(said.ends_with("\r\u{1b}[2K"), "{said:?}");
+    assert_eq!(said_of(&[&big[..], &["--quiet"]].concat()), "");
+    assert_eq!(said_of(&["build", "app", "-o", "app.tar"]), "");
     assert_eq!(err(&scratchpack(&root, &big)), "");
 }
 

@@ -49,6 +49,8 @@ mod versions;
 mod worst;
 
 #[cfg(feature = "cli")]
+mod asking;
+#[cfg(feature = "cli")]
 mod command;
 #[cfg(feature = "cli")]
 mod loading;

@@ -20,6 +20,7 @@ mod musl;
 mod names;
 #[path = "../shared/odd.rs"]
 mod odd;
+mod package;
 mod packed;
 mod packing;
 mod parallel;
@@ -48,6 +49,11 @@ mod tree;
 #[path = "../verify/mod.rs"]
 mod verify;
 
+#[cfg(feature = "sbom")]
+mod public_api;
+
+#[cfg(feature = "cli")]
+mod asking;
 #[cfg(feature = "cli")]
 mod cargo_projects;
 #[cfg(feature = "cli")]

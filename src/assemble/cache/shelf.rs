@@ -50,7 +50,7 @@ const TAG_TEXT: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55\n# A cache
 /// is none. `shelves` are the names that it may hold without its tag.
 pub(crate) fn open_directory(path: &Path, shelves: &[&str]) -> Result<OwnedFd, String> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| format!("it cannot be made: {error}"))?;
+    made.map_err(|error| format!("it cannot be made: {error}; give another directory"))?;
     let handle = rustix::fs::open(path, DIRECTORY, Mode::empty());
     let directory = expect_ours(handle.map_err(|error| format!("it cannot be opened: {error}"))?)?;
     if !has_tag(&directory) {
