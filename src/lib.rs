@@ -7,6 +7,8 @@
 //! everything resolved and proved, nothing written yet, made by an [`ImageBuilder`]; its [`Entry`]s are what it holds,
 //! each with a reason; its [`Finding`]s are what you should know; [`Written`] is the digests of what was written. [`check()`]
 //! proves an image that others made: a [`Check`] is what came out, with a [`Problem`] for each program that would not start.
+//! A [`Lock`] is what an image holds and why, as text for version control; a [`Change`] is what became of one of its paths,
+//! and [`diff()`] tells those between any two images.
 //!
 //! # Pack a program
 //! ```no_run
@@ -94,6 +96,7 @@ mod error;
 mod finding;
 mod json;
 pub mod limits;
+mod lock;
 mod need;
 mod packages;
 mod root;
@@ -114,6 +117,7 @@ pub use collect::fuzzing;
 pub use collect::{Closure, Collector, Explanation, Libc, Link, Object, Request, Weight};
 pub use error::{Error, ErrorKind, Result};
 pub use finding::{Finding, Level};
+pub use lock::{Change, ChangeKind, Diff, ImageDiff, Lock, LockEntry, LockedKind, SettingChange, diff};
 pub use need::{Clue, Evidence, Excluded, Need, Requirement};
 pub use packages::{Distribution, Package};
 #[cfg(feature = "sbom")]

@@ -21,6 +21,7 @@ mod hostile;
 mod inputs;
 mod layers;
 mod limits;
+mod locking;
 mod messages;
 mod musl;
 mod mutated;
