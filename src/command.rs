@@ -3,8 +3,10 @@
 mod args;
 mod beside;
 mod build;
+mod changes;
 mod check;
 mod clock;
+mod diff;
 mod explain;
 mod inspect;
 mod load;
@@ -59,6 +61,7 @@ pub(crate) fn run() -> ExitCode {
         Subcommand::Build(build) => build::run(build),
         Subcommand::Inspect(inspect) => inspect::run(inspect),
         Subcommand::Check(check) => check::run(check),
+        Subcommand::Diff(diff) => diff::run(diff),
         Subcommand::Explain(explain) => explain::run(explain),
     };
     match result {

@@ -34,6 +34,8 @@ pub(crate) enum Subcommand {
     Explain(Explain),
     /// Prove somebody's image: would its programs start?
     Check(Check),
+    /// Show what differs between two images: what was added, is gone or changed, each with the chain of who needs it.
+    Diff(Diff),
 }
 
 /// The arguments of an inspection alone.
@@ -224,6 +226,11 @@ pub(crate) struct Build {
     /// Do not wait until the output is on disk. For outputs that are thrown away: a loss of power may leave them empty.
     #[arg(long, help_heading = "How it is made")]
     pub(crate) no_sync: bool,
+    /// Fail, before anything is written, where the image holds something else than FILE says, which --lock wrote: show what
+    /// was added, is gone or changed, and who needs it. Another content of a BINARY itself is no difference, for each
+    /// compilation makes one.
+    #[arg(long, value_name = "FILE", help_heading = "How it is made")]
+    pub(crate) locked: Option<PathBuf>,
     /// A warning fails the build, before anything is written.
     #[arg(long, help_heading = "How it is made")]
     pub(crate) strict: bool,
@@ -231,6 +238,10 @@ pub(crate) struct Build {
     #[arg(short, long, help_heading = "How it is made")]
     pub(crate) quiet: bool,
 
+    /// Write to FILE, to be kept under version control, what the image holds and why: path, digest, rule and reason, an
+    /// entry a line; where FILE says so already, it is left alone.
+    #[arg(long, value_name = "FILE", help_heading = "What comes back")]
+    pub(crate) lock: Option<PathBuf>,
     /// Write a software bill of materials: SPDX 2.3 to a FILE that ends in .spdx.json, CycloneDX 1.5 to one that ends in
     /// .cdx.json; may be repeated.
     #[arg(long, value_name = "FILE", help_heading = "What comes back")]
@@ -294,6 +305,20 @@ pub(crate) struct Check {
     #[arg(value_name = "PATH")]
     pub(crate) path: PathBuf,
     /// What would not start and why, in words or as JSON. Nothing is said of what is fine.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: ReportFormat,
+}
+
+#[derive(Args)]
+#[command(after_help = "Exit status: 0 nothing differs, 1 something does, or could not be read, 2 usage.")]
+pub(crate) struct Diff {
+    /// A docker archive (docker save), an OCI archive or layout, a root directory, or a lock (build --lock).
+    #[arg(value_name = "A")]
+    pub(crate) before: PathBuf,
+    /// Another one, in any of these forms.
+    #[arg(value_name = "B")]
+    pub(crate) after: PathBuf,
+    /// A line for each difference, or all that is known of them.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: ReportFormat,
 }

@@ -14,7 +14,7 @@ use crate::root::Root;
 use crate::stranger::{self, Stranger};
 use crate::verify::{self, verified, verify_output};
 
-fn scratchpack(root: &Root, arguments: &[&str]) -> Output {
+pub fn scratchpack(root: &Root, arguments: &[&str]) -> Output {
     let output = Command::new(env!("CARGO_BIN_EXE_scratchpack"))
         .args(arguments)
         .current_dir(root.path())

@@ -51,6 +51,8 @@ mod worst;
 #[cfg(feature = "cli")]
 mod command;
 #[cfg(feature = "cli")]
+mod command_lock;
+#[cfg(feature = "cli")]
 mod loading;
 #[cfg(feature = "sbom")]
 mod sbom;
