@@ -13,6 +13,7 @@ mod documents;
 mod given;
 mod layer;
 mod layout;
+mod lock;
 mod members;
 mod pieces;
 mod progress;
@@ -61,8 +62,8 @@ pub struct Image {
     making: Making,
     /// Read when somebody asks.
     packages: OnceLock<Packages>,
-    /// What the packages hang on, where they are in the image.
-    databases: Vec<PathBuf>,
+    /// What else decided: package databases, where they are in the image, and locks that it was compared with.
+    deciding: Vec<PathBuf>,
 }
 
 /// How an image is made, which changes no byte of it.
@@ -134,7 +135,7 @@ impl Image {
             _ => None,
         });
         let closures = self.closures.iter().flat_map(Closure::inputs);
-        closures.chain(given).chain(self.databases.iter().cloned()).collect::<BTreeSet<_>>().into_iter()
+        closures.chain(given).chain(self.deciding.iter().cloned()).collect::<BTreeSet<_>>().into_iter()
     }
 
     /// The packages of a distribution from which files of the image were copied, by the package databases of dpkg, apk and rpm in

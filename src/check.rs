@@ -10,6 +10,7 @@ mod content;
 mod directory;
 mod documents;
 mod executables;
+mod held;
 mod image;
 mod layers;
 mod limits;
@@ -36,7 +37,9 @@ use crate::trace::Missing;
 use crate::tree::Tree;
 use image::FORMS;
 use view::View;
+pub(crate) use view::{Node, Nodes};
 
+pub(crate) use held::{Compared, Held, Images};
 pub use image::check;
 pub use report::{Check, Problem};
 

@@ -3,9 +3,11 @@
 mod args;
 mod beside;
 mod build;
+mod changes;
 mod check;
 mod clock;
 mod completions;
+mod diff;
 mod explain;
 mod inspect;
 mod load;
@@ -62,6 +64,7 @@ pub(crate) fn run() -> ExitCode {
         Subcommand::Build(build) => build::run(build),
         Subcommand::Inspect(inspect) => inspect::run(inspect),
         Subcommand::Check(check) => check::run(check),
+        Subcommand::Diff(diff) => diff::run(diff),
         Subcommand::Explain(explain) => explain::run(explain),
         Subcommand::Completions(completions) => completions::run(completions),
         Subcommand::Man => man::run(),

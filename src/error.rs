@@ -35,9 +35,9 @@ pub enum ErrorKind {
     /// The file is not an ELF file: a script, a directory, text.
     NotElf,
     /// The file says that it is ELF, an image or a package database, but contradicts itself, or is cut off, or exceeds a
-    /// limit.
+    /// limit; or should be a [lock](crate::Lock), and is none.
     Malformed,
-    /// What should be checked is no image, in none of the forms that [`check`](crate::check) knows.
+    /// What should be checked or compared is no image, in none of the forms that [`check`](crate::check) knows.
     NotAnImage,
     /// An ELF file that is no program: a shared library, an object file, a core dump.
     NotAProgram,

@@ -53,8 +53,8 @@
 //!     Ok(())
 //! }
 //! ```
-//! A package's `build.rs` runs *before* its own program is linked. For the package's own program use an xtask, or the command
-//! (`cargo install scratchpack --features cli`). See [`build_script`].
+//! A package's `build.rs` runs *before* its own program is linked. For the package's own program use an xtask, or `cargo
+//! scratchpack`, which comes with the command (`cargo install scratchpack --features cli`). See [`build_script`].
 //!
 //! # See what a program needs
 //! ```no_run
@@ -66,7 +66,9 @@
 //! # Ok::<(), scratchpack::Error>(())
 //! ```
 //! A [`Collector`] has the options of that search, a [`Rule`] is how a file was found. [`check()`] looks at images that
-//! others made: a [`Check`] is what came out, with a [`Problem`] for each program that would not start.
+//! others made: a [`Check`] is what came out, with a [`Problem`] for each program that would not start. A [`Lock`] is what an
+//! image holds and why, as text for version control; a [`Change`] is what became of one of its paths, and [`diff()`] tells
+//! those between any two images.
 //!
 //! # Load it without a file
 //! ```no_run
@@ -121,6 +123,7 @@ mod error;
 mod finding;
 mod json;
 pub mod limits;
+mod lock;
 mod need;
 mod packages;
 mod root;
@@ -142,6 +145,7 @@ pub use collect::fuzzing;
 pub use collect::{Closure, Collector, Explanation, Libc, Link, Object, Request, Weight};
 pub use error::{Error, ErrorKind, Result};
 pub use finding::{Finding, Level};
+pub use lock::{Change, ChangeKind, Diff, ImageDiff, Lock, LockEntry, LockedKind, SettingChange, diff};
 pub use need::{Clue, Evidence, Excluded, Need, Requirement};
 pub use packages::{Distribution, Package};
 #[cfg(feature = "sbom")]

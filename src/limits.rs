@@ -76,3 +76,12 @@ pub const MAX_PACKAGE_PATHS: usize = 65_536;
 
 /// Bytes of what is written of one package: its paragraph in a database.
 pub const MAX_PACKAGE_RECORD: usize = 1 << 20;
+
+/// Bytes of a lock. One of an image with 10,000 files has 2 MB.
+pub const MAX_LOCK: u64 = 64 << 20;
+
+/// Entries of a lock.
+pub const MAX_LOCK_ENTRIES: usize = 1 << 18;
+
+/// Bytes of a line of a lock, which has up to three paths, each byte of which may take four.
+pub const MAX_LOCK_LINE: usize = 128 << 10;

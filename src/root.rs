@@ -461,11 +461,16 @@ impl Moment {
 /// The extended attribute in which a file's own capabilities are (capabilities(7)).
 pub(crate) const CAPABILITY: &str = "security.capability";
 
+/// More than they ever take.
+const CAPABILITY_BYTES: usize = 64;
+
 /// What a file's own capabilities mean for whoever runs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Capabilities {
     /// Rather than only letting through what a process has already.
     pub(crate) grant_rights: bool,
+    /// As they are stored, as far as the kernel reads them.
+    pub(crate) value: Arc<[u8]>,
 }
 
 impl Capabilities {
@@ -476,7 +481,8 @@ impl Capabilities {
         let is_effective = value.first().is_some_and(|flags| flags & EFFECTIVE != 0);
         let pairs = value.get(4..).unwrap_or_default().chunks(8).take(2);
         let is_permitted = pairs.into_iter().any(|pair| pair.iter().take(4).any(|&byte| byte != 0));
-        Capabilities { grant_rights: is_effective || is_permitted }
+        let value = value.get(..CAPABILITY_BYTES).unwrap_or(value).into();
+        Capabilities { grant_rights: is_effective || is_permitted, value }
     }
 }
 
@@ -552,7 +558,7 @@ impl Input {
 
     /// The capabilities that the file has of its own, as they are stored: 12 to 24 bytes (capabilities(7)).
     pub(crate) fn capability_value(&self) -> Result<Option<Vec<u8>>, Cause> {
-        let mut value = [0; 64];
+        let mut value = [0; CAPABILITY_BYTES];
         match retry_on_intr(|| rustix::fs::fgetxattr(&self.file, CAPABILITY, &mut value)) {
             Ok(size) => Ok(value.get(..size).filter(|value| !value.is_empty()).map(<[u8]>::to_vec)),
             Err(errno) if faults::is_of_machine(errno) => Err(errno.into()),

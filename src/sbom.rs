@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::collect::{Closure, Source};
 use crate::packages::{Copied, Distribution, Package};
 use crate::root::FileId;
-use crate::text::printable;
+use crate::text::{hex, printable};
 
 /// The form of a software bill of materials, both JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -157,10 +157,6 @@ fn without_nulls(value: Value) -> Value {
 /// A path as a document has it: what is no UTF-8 and no terminal should get as `\xNN`.
 fn shown(path: &Path) -> String {
     printable(path).to_string()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The digest of a text, in hexadecimal digits: what is the same everywhere has names that are.

@@ -15,7 +15,7 @@ pub fn printable<S: AsRef<OsStr> + ?Sized>(name: &S) -> impl Display + '_ {
 }
 
 /// Whether a character of a name could do something to a terminal, rather than be seen on it.
-fn is_unfit(c: char) -> bool {
+pub(crate) fn is_unfit(c: char) -> bool {
     matches!(
         c,
         '\0'..='\u{1f}'
@@ -56,6 +56,15 @@ fn write_char(f: &mut Formatter<'_>, c: char) -> fmt::Result {
 
 fn write_hex(f: &mut Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
+}
+
+/// Two hexadecimal digits a byte.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut digits, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }
 
 /// `1 library`, `2 libraries`: a count with the noun that fits it.

@@ -11,6 +11,7 @@ use super::segments::Segments;
 use super::{DlopenNote, dlopen_note};
 use crate::error::Cause;
 use crate::limits::{MAX_DLOPEN_NOTES, MAX_NOTES};
+use crate::text::hex;
 
 /// Of the owner `FDO`: libraries that are loaded later (UAPI group, "ELF dlopen metadata").
 const FDO_DLOPEN: u32 = 0x407c_0c0a;
@@ -163,10 +164,6 @@ impl Identity {
 
 /// Bytes of a build id: 20 by default, and what the caller of a linker gives is no more than a digest.
 const MAX_BUILD_ID: usize = 64;
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// Goes through all notes of the segments that are `wanted`, in their order.
 fn for_each<R: ReadAt + ?Sized>(

@@ -13,9 +13,6 @@ use crate::sbom::{Bill, Digester, Digests, File, Needs, Owners, SbomFormat};
 use crate::text::printable;
 use crate::tree::Content;
 
-/// Bytes of a file that are read at a time.
-const PIECE: usize = 1 << 20;
-
 impl Image {
     /// A software bill of materials: the image's files with their digests, build ids and reasons, the packages that they came
     /// from with versions and licences, the distribution, and what needs what.
@@ -92,16 +89,7 @@ fn of_bytes(bytes: &[u8]) -> File<'static> {
 
 /// Of the file as it was analyzed.
 fn digests(source: &Source) -> Result<Digests> {
-    let reader = SourceReader::open(source)?;
     let mut digester = Digester::default();
-    let mut buffer = vec![0; PIECE.min(usize::try_from(source.stamp.size).unwrap_or(PIECE))];
-    let mut at = 0;
-    while at < source.stamp.size {
-        let size = buffer.len().min(usize::try_from(source.stamp.size - at).unwrap_or(PIECE));
-        reader.read(&mut buffer[..size], at)?;
-        digester.update(&buffer[..size]);
-        at += size as u64;
-    }
-    reader.finish()?;
+    SourceReader::read_whole(source, |bytes| digester.update(bytes))?;
     Ok(digester.finish())
 }

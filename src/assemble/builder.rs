@@ -396,9 +396,9 @@ impl ImageBuilder {
             durability: self.durability(),
             reporter: self.reporter.clone(),
         };
-        let databases = packages.as_ref().map(|packages| packages.inputs.clone()).unwrap_or_default();
+        let deciding = packages.as_ref().map(|packages| packages.inputs.clone()).unwrap_or_default();
         let packages = packages.map(OnceLock::from).unwrap_or_default();
-        Ok(Image { closures, tree, description, findings, making, packages, databases })
+        Ok(Image { closures, tree, description, findings, making, packages, deciding })
     }
 
     /// What tells scanners of the packages, but for what the caller puts there.

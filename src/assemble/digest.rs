@@ -1,9 +1,9 @@
 //! SHA-256 digests, written as OCI descriptors write them (OCI image spec, descriptor, "Digests").
 
-use std::fmt::Write;
-
 use sha2::digest::common::hazmat::{SerializableState, SerializedState};
 use sha2::{Digest as _, Sha256};
+
+use crate::text::hex;
 
 /// Hashes what is fed to it, and counts it.
 #[derive(Clone, Default)]
@@ -49,12 +49,7 @@ impl Hasher {
     }
 
     pub(crate) fn finish(self) -> Hashed {
-        let mut hex = String::with_capacity(64);
-        for byte in self.state.finalize() {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-        }
-        Hashed { hex, size: self.bytes }
+        Hashed { hex: hex(&self.state.finalize()), size: self.bytes }
     }
 }
 

@@ -11,6 +11,9 @@ use crate::collect::Source;
 use crate::error::{Cause, Error, Result};
 use crate::root::{Input, Moment, Stamp};
 
+/// Bytes of a file that are read at a time.
+const PIECE: usize = 1 << 20;
+
 /// A file that was analyzed, open for its bytes.
 pub(crate) struct SourceReader<'s> {
     source: &'s Source,
@@ -34,6 +37,20 @@ impl<'s> SourceReader<'s> {
     /// Whether it is this very source that it reads, and not an equal one.
     pub(crate) fn is_of(&self, source: &Source) -> bool {
         std::ptr::eq(self.source, source)
+    }
+
+    /// Gives all bytes of a file, one piece after the other, to `each`: the very bytes that were analyzed, or an error.
+    pub(crate) fn read_whole(source: &'s Source, mut each: impl FnMut(&[u8])) -> Result<()> {
+        let reader = SourceReader::open(source)?;
+        let mut buffer = vec![0; PIECE.min(usize::try_from(source.stamp.size).unwrap_or(PIECE))];
+        let mut at = 0;
+        while at < source.stamp.size {
+            let size = buffer.len().min(usize::try_from(source.stamp.size - at).unwrap_or(PIECE));
+            reader.read(&mut buffer[..size], at)?;
+            each(&buffer[..size]);
+            at += size as u64;
+        }
+        reader.finish()
     }
 
     /// Fills the buffer with the bytes at `offset`, of which there must be enough.

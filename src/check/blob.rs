@@ -9,6 +9,7 @@ use super::limits::MAX_DOCUMENT;
 use crate::analyze::ReadAt;
 use crate::error::Cause;
 use crate::root::Input;
+use crate::text::hex;
 
 /// Bytes that are hashed at a time.
 const PIECE: usize = 256 << 10;
@@ -55,15 +56,7 @@ impl Blob {
 
     /// The SHA-256 digest of all of it, as hexadecimal digits.
     pub(super) fn sha256(&self) -> io::Result<String> {
-        let mut hash = Sha256::new();
-        let mut buffer = vec![0; PIECE];
-        let mut rest = self.clone();
-        loop {
-            match rest.read(&mut buffer)? {
-                0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
-                filled => hash.update(&buffer[..filled]),
-            }
-        }
+        sha256(&self.input.file, self.at, self.end).map(|digest| hex(&digest))
     }
 
     /// All of it, where it is a document.
@@ -75,6 +68,23 @@ impl Blob {
         self.read_to_end(&mut bytes)?;
         Ok(bytes)
     }
+}
+
+/// The SHA-256 digest of the bytes from `at` to `end`, or to where there are no more.
+pub(super) fn sha256(source: &impl ReadAt, mut at: u64, end: u64) -> io::Result<[u8; 32]> {
+    let piece = usize::try_from(end - at).unwrap_or(PIECE).min(PIECE);
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0; piece]);
+    while at < end {
+        let size = usize::try_from(end - at).unwrap_or(PIECE).min(PIECE);
+        match source.read_at(&mut buffer[..size], at)? {
+            0 => break,
+            filled => {
+                hash.update(&buffer[..filled]);
+                at += filled as u64;
+            }
+        }
+    }
+    Ok(hash.finalize().into())
 }
 
 /// What it means that a read failed: the system's own error stays one, and any other is of what was read.

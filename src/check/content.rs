@@ -6,11 +6,11 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::rc::Rc;
 
-use super::blob::unreadable;
-use super::limits::{Budget, MAX_FILE, MAX_LIST, MAX_LISTS, MAX_LOADERS, MAX_SAID};
+use super::blob::{sha256, unreadable};
+use super::limits::{Budget, MAX_DECOMPRESSED, MAX_FILE, MAX_LIST, MAX_LISTS, MAX_LOADERS, MAX_SAID};
 use super::members::{Data, Source};
 use super::sparse::Sparse;
-use super::view::FileNode;
+use super::view::{ContentId, FileNode};
 use crate::analyze::{Elf, ElfKind, ReadAt, VersionNeed};
 use crate::collect::{LoaderText, Parsed};
 use crate::error::Cause;
@@ -25,9 +25,19 @@ const CACHE_MAGIC: [&[u8]; 2] = [b"ld.so-1.7.0", b"glibc-ld.so.cache"];
 /// Bytes that tell one kind of file from another.
 const START: usize = 20;
 
+/// What the files of an image are read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Whether its programs start.
+    Check,
+    /// What differs between it and another, which takes the digest of every file as well.
+    Compare,
+}
+
 /// Makes the files of one image.
 #[derive(Debug)]
 pub(super) struct Contents {
+    reading: Reading,
     made: u64,
     /// What every file says that is no ELF file.
     nothing: Rc<Parsed>,
@@ -36,20 +46,26 @@ pub(super) struct Contents {
     loaders: Loaders,
     said: Budget,
     lists: Budget,
+    /// Of a directory's files, by inode.
+    digests: HashMap<FileId, [u8; 32]>,
+    hashed: Budget,
 }
 
 /// The texts of the files that can be loaders.
 pub(super) type Loaders = HashMap<FileId, LoaderText>;
 
 impl Contents {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(reading: Reading) -> Self {
         Contents {
+            reading,
             made: 0,
             nothing: Rc::new(Parsed::generated(0)),
             known: HashMap::new(),
             loaders: Loaders::new(),
             said: Budget::new("bytes of names in its ELF files", MAX_SAID),
             lists: Budget::new("bytes of lists for loaders", MAX_LISTS),
+            digests: HashMap::new(),
+            hashed: Budget::new("bytes in its files", MAX_DECOMPRESSED),
         }
     }
 
@@ -85,8 +101,40 @@ impl Contents {
         Ok(FileNode::new(mode, parsed))
     }
 
+    /// Whether the files are compared with those of another image.
+    pub(super) fn compares(&self) -> bool {
+        self.reading == Reading::Compare
+    }
+
+    /// One more file of a layer.
+    pub(super) fn identify(&mut self, sha256: [u8; 32]) -> ContentId {
+        ContentId { file: self.stamp().id, sha256 }
+    }
+
     /// A file of a directory.
     pub(super) fn open(&mut self, name: &OsStr, input: &Input) -> Result<FileNode<'static>, Cause> {
+        let node = self.opened(name, input)?;
+        if !self.compares() {
+            return Ok(node);
+        }
+        let content = Some(ContentId { file: input.stamp.id, sha256: self.digest(input)? });
+        Ok(FileNode { content, capabilities: input.capabilities()?, ..node })
+    }
+
+    fn digest(&mut self, input: &Input) -> Result<[u8; 32], Cause> {
+        if let Some(known) = self.digests.get(&input.stamp.id) {
+            return Ok(*known);
+        }
+        self.hashed.spend(input.stamp.size)?;
+        let sha256 = sha256(input, 0, input.stamp.size)?;
+        if !input.is_unchanged() {
+            return Err(Cause::malformed("it changed while it was read; try again when nothing writes to it"));
+        }
+        self.digests.insert(input.stamp.id, sha256);
+        Ok(sha256)
+    }
+
+    fn opened(&mut self, name: &OsStr, input: &Input) -> Result<FileNode<'static>, Cause> {
         let Stamp { mode, size, id, .. } = input.stamp;
         let mut start = [0; START];
         let filled = input.read_at(&mut start, 0)?;

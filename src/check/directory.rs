@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::content::Contents;
+use super::content::{Contents, Reading};
 use super::limits::{MAX_ENTRIES, PathBudget};
 use super::view::{Node, Nodes};
 use crate::error::Cause;
 use crate::root::{Fault, Listed, ListedKind, Root};
+use crate::text::printable;
 
 /// What of a running system's root is no file tree, but the kernel's.
 const KERNELS: [&str; 3] = ["/proc", "/sys", "/dev"];
@@ -23,11 +24,11 @@ pub(super) struct Directory<'r> {
 
 impl<'r> Directory<'r> {
     /// All that is below `root`.
-    pub(super) fn read(root: &'r Root) -> Result<Self, Cause> {
+    pub(super) fn read(root: &'r Root, reading: Reading) -> Result<Self, Cause> {
         let mut directory = Directory {
             root,
             nodes: Nodes::new(),
-            contents: Contents::new(),
+            contents: Contents::new(reading),
             unread: Vec::new(),
             paths: PathBudget::of_image(),
         };
@@ -54,7 +55,7 @@ impl<'r> Directory<'r> {
             let below = path.join(&listed.name);
             self.paths.spend(&below)?;
             let Some(node) = self.node(&path, &below, &listed)? else { continue };
-            if matches!(node, Node::Directory) && !KERNELS.iter().any(|kernels| below == Path::new(kernels)) {
+            if matches!(node, Node::Directory(_)) && !KERNELS.iter().any(|kernels| below == Path::new(kernels)) {
                 directories.push(below.clone());
             }
             self.nodes.insert(below.into_os_string().into(), node);
@@ -65,7 +66,7 @@ impl<'r> Directory<'r> {
     /// What stands at `path`; `None` where it is gone again.
     fn node(&mut self, parent: &Path, path: &Path, listed: &Listed) -> Result<Option<Node<'static>>, Cause> {
         let node = match listed.kind {
-            ListedKind::Directory => Ok(Node::Directory),
+            ListedKind::Directory => Ok(Node::Directory(self.mode_of_directory(path))),
             ListedKind::Special => Ok(Node::Special),
             ListedKind::Symlink => self.root.read_link(parent, &listed.name).map(|target| Node::Link(target.into())),
             ListedKind::File => return self.file(path, listed),
@@ -82,9 +83,18 @@ impl<'r> Directory<'r> {
         }
     }
 
+    fn of_file(&self, path: &Path, cause: Cause) -> Cause {
+        if self.contents.compares() { cause.within(printable(path)) } else { cause }
+    }
+
+    /// It matters to nothing that loaders do.
+    fn mode_of_directory(&self, path: &Path) -> u32 {
+        if self.contents.compares() { self.root.mode(path) } else { 0 }
+    }
+
     fn file(&mut self, path: &Path, listed: &Listed) -> Result<Option<Node<'static>>, Cause> {
         let file = match self.root.open(path) {
-            Ok(input) => self.contents.open(&listed.name, &input)?,
+            Ok(input) => self.contents.open(&listed.name, &input).map_err(|cause| self.of_file(path, cause))?,
             Err(fault) if fault.is_absence() => return Ok(None),
             // Something else stands there by now.
             Err(Fault::Directory | Fault::Special | Fault::OfKernel | Fault::Loop) => return Ok(None),

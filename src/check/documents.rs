@@ -2,19 +2,43 @@
 //! spec, "Image Layout", "Image Index", "Image Manifest", "Image Configuration"; docker image spec v1.2, "Combined Image
 //! JSON + Filesystem Changeset Format").
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::blob::Blob;
 use super::limits::{Budget, MAX_IMAGES, MAX_LAYERS, MAX_NESTING};
 use super::store::Store;
 use crate::error::Cause;
+use crate::json::canonical;
 use crate::text::printable;
+
+/// What a configuration says of the machine, beside what it says of the program (OCI image spec, "Image Configuration").
+const MACHINE: [&str; 3] = ["architecture", "os", "variant"];
+
+/// What it says of how a container runs; the last three are docker's own.
+const SETTINGS: [&str; 12] = [
+    "User",
+    "ExposedPorts",
+    "Env",
+    "Entrypoint",
+    "Cmd",
+    "Volumes",
+    "WorkingDir",
+    "Labels",
+    "StopSignal",
+    "Healthcheck",
+    "Shell",
+    "OnBuild",
+];
 
 /// An image, by what it is made of.
 #[derive(Debug)]
 pub(super) struct Parts {
     /// As its index calls it.
     pub(super) name: Option<String>,
+    /// What else lists call it.
+    others: Vec<String>,
     /// What it is called where it has no name.
     pub(super) digest: String,
     config: Part,
@@ -57,6 +81,20 @@ pub(super) fn images(store: &Store) -> Result<Vec<Parts>, Cause> {
 }
 
 impl Parts {
+    /// All that it is called.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.name.iter().chain(&self.others).map(String::as_str)
+    }
+
+    /// What its configuration says of how it runs, and on which machine: each setting that is set, as JSON.
+    pub(super) fn settings(&self, store: &Store) -> Result<BTreeMap<String, String>, Cause> {
+        let document = self.config.json(store)?;
+        let of_machine = MACHINE.iter().map(|key| (*key, &document[*key]));
+        let all = of_machine.chain(SETTINGS.iter().map(|key| (*key, &document["config"][*key])));
+        let set = all.filter(|(key, value)| !is_unset(key, value));
+        Ok(set.map(|(key, value)| (key.to_owned(), canonical(value))).collect())
+    }
+
     pub(super) fn config(&self, store: &Store) -> Result<Config, Cause> {
         let document = self.config.json(store)?;
         let config = &document["config"];
@@ -166,7 +204,7 @@ impl List<'_> {
             layers.ok_or_else(|| Cause::malformed(format!("{} is no image manifest", printable(&part.name))))?;
         let digest = descriptor["digest"].as_str().unwrap_or_default().to_owned();
         let layers = layers.iter().map(Part::of).collect::<Result<_, _>>()?;
-        self.add(Parts { name, digest, config: Part::of(&document["config"])?, layers })
+        self.add(Parts { name, others: Vec::new(), digest, config: Part::of(&document["config"])?, layers })
     }
 
     /// Those of manifest.json. Whether there is one.
@@ -186,7 +224,8 @@ impl List<'_> {
         if image.layers.len() > MAX_LAYERS {
             return Err(Cause::malformed(format!("an image has more than {MAX_LAYERS} layers, which is the limit")));
         }
-        if self.images.iter().any(|known| known.is_same(&image)) {
+        if let Some(known) = self.images.iter_mut().find(|known| known.is_same(&image)) {
+            known.others.extend(image.name.into_iter().chain(image.others));
             return Ok(());
         }
         if self.images.len() == MAX_IMAGES {
@@ -209,6 +248,7 @@ fn docker_image(image: &Value) -> Result<Parts, Cause> {
     let config = Part::named(&image["Config"])?;
     Ok(Parts {
         name: first(&image["RepoTags"]),
+        others: strings(&image["RepoTags"]).into_iter().skip(1).collect(),
         digest: config.name.clone(),
         layers: layers.iter().map(Part::named).collect::<Result<_, _>>()?,
         config,
@@ -255,6 +295,17 @@ fn is_artifact(manifest: &Value) -> bool {
 /// The first string of a list.
 fn first(list: &Value) -> Option<String> {
     list[0].as_str().map(str::to_owned)
+}
+
+/// What means the same as if it were absent.
+fn is_unset(key: &str, value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty() || (key == "WorkingDir" && text == "/"),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    }
 }
 
 fn strings(list: &Value) -> Vec<String> {

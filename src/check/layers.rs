@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::blob::Blob;
 use super::codec::{self, Layer};
-use super::content::Contents;
+use super::content::{Contents, Reading};
 use super::limits::{Budget, MAX_STEPS, PathBudget};
 use super::members::{Kind, Member, Members};
 use super::names::{expect_possible, inside};
@@ -22,6 +22,9 @@ const WHITEOUT: &[u8] = b".wh.";
 const META: &[u8] = b".wh..wh.";
 /// The name that hides all that lower layers have in a directory.
 const OPAQUE: &[u8] = b".wh..wh..opq";
+
+/// The mode of a directory that no member is, and that one lies in, as engines make it.
+const IMPLIED: u32 = 0o755;
 
 /// The file tree of an image, as far as it was put together.
 pub(super) struct Layers {
@@ -54,10 +57,10 @@ enum Put {
 }
 
 impl Layers {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(reading: Reading) -> Self {
         Layers {
             nodes: BTreeMap::new(),
-            contents: Contents::new(),
+            contents: Contents::new(reading),
             decompressed: codec::budget(),
             paths: PathBudget::of_image(),
             last: None,
@@ -117,11 +120,11 @@ impl Layers {
             Put::Node(node) => node,
             Put::HardLink(target) => self.linked(path, &target)?,
         };
-        let is_directory = matches!(node, Node::Directory);
+        let is_directory = matches!(node, Node::Directory(_));
         match self.nodes.insert(real.clone().into_os_string(), node) {
             // Its content is that of both.
-            Some(Node::Directory) if is_directory => return Ok(()),
-            Some(Node::Directory) => self.remove_below(&real),
+            Some(Node::Directory(_)) if is_directory => return Ok(()),
+            Some(Node::Directory(_)) => self.remove_below(&real),
             Some(_) => {}
             None => return Ok(()),
         }
@@ -133,7 +136,7 @@ impl Layers {
     fn linked(&mut self, path: &Path, target: &Path) -> Result<Node<'static>, Cause> {
         let real = self.find(target)?;
         match real.and_then(|real| self.nodes.get(real.as_os_str())) {
-            Some(Node::Directory) | None => Err(Cause::malformed(format!(
+            Some(Node::Directory(_)) | None => Err(Cause::malformed(format!(
                 "{} is a hard link to {}, where no file is",
                 printable(path),
                 printable(target)
@@ -173,7 +176,7 @@ impl Layers {
             }
             real.push(name);
             match self.nodes.get(real.as_os_str()) {
-                Some(Node::Directory) => {}
+                Some(Node::Directory(_)) => {}
                 Some(Node::Link(target)) => {
                     links += 1;
                     real = if target.is_absolute() { PathBuf::from("/") } else { parent_of(&real) };
@@ -192,7 +195,7 @@ impl Layers {
     fn make_directory(&mut self, real: &Path) -> Result<(), Cause> {
         expect_possible(real)?;
         self.paths.spend(real)?;
-        self.nodes.insert(real.as_os_str().to_owned(), Node::Directory);
+        self.nodes.insert(real.as_os_str().to_owned(), Node::Directory(IMPLIED));
         Ok(())
     }
 
@@ -258,14 +261,16 @@ fn read_member(
     Ok(Put::Node(match member.kind {
         Kind::File => {
             let name = path.file_name().unwrap_or_default();
-            let file = contents.passing(name, member.mode, member.size, &mut members.data())?;
-            Node::File(FileNode { capabilities: member.capabilities, ..file })
+            let mut data = if contents.compares() { members.hashed_data() } else { members.data() };
+            let file = contents.passing(name, member.mode, member.size, &mut data)?;
+            let content = data.finish()?.map(|sha256| contents.identify(sha256));
+            Node::File(FileNode { capabilities: member.capabilities, content, ..file })
         }
         Kind::Sparse => {
             let why = Cause::Unsupported("it is stored without its holes, in a form that is not read here".into());
             Node::File(contents.unknown(member.mode, why))
         }
-        Kind::Directory => Node::Directory,
+        Kind::Directory => Node::Directory(member.mode),
         Kind::Symlink(target) => {
             expect_possible(&target)?;
             paths.spend_target(&target)?;

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use tar::{EntryType, Header};
 
 use super::blob::{Blob, unreadable};
@@ -122,7 +123,12 @@ impl<S: Source> Members<S> {
 
     /// The data of the member that was read last, less what was read of it.
     pub(super) fn data(&mut self) -> Data<'_, S> {
-        Data { members: self }
+        Data { members: self, hasher: None }
+    }
+
+    /// The same, hashed as it is read.
+    pub(super) fn hashed_data(&mut self) -> Data<'_, S> {
+        Data { hasher: Some(Sha256::new()), ..self.data() }
     }
 
     fn header(&mut self) -> Result<Option<Header>, Cause> {
@@ -211,14 +217,29 @@ pub(super) fn is_header(block: &[u8]) -> bool {
 /// The data of a member.
 pub(super) struct Data<'m, S> {
     members: &'m mut Members<S>,
+    /// Where a digest of all of it is wanted.
+    hasher: Option<Sha256>,
 }
 
 impl<S: Source> Data<'_, S> {
     /// Passes over `size` bytes.
     pub(super) fn pass(&mut self, size: u64) -> io::Result<u64> {
+        if self.hasher.is_some() {
+            return io::copy(&mut self.take(size), &mut io::sink());
+        }
         let passed = self.members.source.pass(size.min(self.members.data))?;
         self.members.data -= passed;
         Ok(passed)
+    }
+
+    /// The digest of all of it, where one is wanted; what was not read yet passes by.
+    pub(super) fn finish(mut self) -> Result<Option<[u8; 32]>, Cause> {
+        let Some(_) = self.hasher else { return Ok(None) };
+        self.pass(u64::MAX).map_err(unreadable)?;
+        match self.members.data {
+            0 => Ok(self.hasher.map(|hasher| hasher.finalize().into())),
+            _ => Err(self.members.too_short()),
+        }
     }
 }
 
@@ -227,6 +248,9 @@ impl<S: Source> Read for Data<'_, S> {
         let size = buffer.len().min(usize::try_from(self.members.data).unwrap_or(usize::MAX));
         let filled = self.members.source.read(&mut buffer[..size])?;
         self.members.data -= filled as u64;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buffer[..filled]);
+        }
         Ok(filled)
     }
 }

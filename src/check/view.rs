@@ -27,7 +27,8 @@ pub(crate) type Nodes<'t> = HashMap<Cow<'t, OsStr>, Node<'t>>;
 /// What stands at a path of an image.
 #[derive(Clone, Debug)]
 pub(crate) enum Node<'t> {
-    Directory,
+    /// Of these permission bits.
+    Directory(u32),
     Link(Cow<'t, Path>),
     File(FileNode<'t>),
     /// A device, a FIFO, a socket.
@@ -43,17 +44,27 @@ pub(crate) struct FileNode<'t> {
     pub(crate) parsed: Rc<Parsed>,
     /// All of its bytes, where a loader reads them as a list.
     pub(crate) bytes: Option<Cow<'t, [u8]>>,
+    /// Where the tree is compared with another.
+    pub(crate) content: Option<ContentId>,
+}
+
+/// Which file it is, and what is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ContentId {
+    /// The same for all names of a file.
+    pub(crate) file: FileId,
+    pub(crate) sha256: [u8; 32],
 }
 
 impl FileNode<'_> {
     /// One of which the bytes do not matter.
     pub(crate) fn new(mode: u32, parsed: Rc<Parsed>) -> Self {
-        FileNode { mode, capabilities: None, parsed, bytes: None }
+        FileNode { mode, capabilities: None, parsed, bytes: None, content: None }
     }
 
     /// Whether whoever runs it gets rights by that.
     pub(crate) fn gains_rights(&self) -> bool {
-        gains_rights(self.mode) || self.capabilities.is_some_and(|capabilities| capabilities.grant_rights)
+        gains_rights(self.mode) || self.capabilities.as_ref().is_some_and(|capabilities| capabilities.grant_rights)
     }
 }
 
@@ -85,10 +96,15 @@ impl<'t> View<'t> {
         let mut nodes = Nodes::with_capacity(tree.entries().len());
         for entry in tree.entries() {
             let capabilities = entry.capabilities().map(Capabilities::of);
-            let file =
-                |parsed, bytes| Node::File(FileNode { bytes, capabilities, ..FileNode::new(entry.mode(), parsed) });
+            let file = |parsed, bytes| {
+                Node::File(FileNode {
+                    bytes,
+                    capabilities: capabilities.clone(),
+                    ..FileNode::new(entry.mode(), parsed)
+                })
+            };
             let node = match entry.content() {
-                Content::Directory => Node::Directory,
+                Content::Directory => Node::Directory(entry.mode()),
                 Content::Link(target) => Node::Link(Cow::Borrowed(target)),
                 Content::File(source) => match parsed.get(&source.stamp.id) {
                     Some(parsed) => file(parsed.clone(), None),
@@ -137,7 +153,7 @@ impl<'t> View<'t> {
             Some(Node::File(file)) => Ok((real, file)),
             Some(Node::Special) => Err(Fault::Special),
             Some(Node::Link(_)) => Err(Fault::Loop),
-            Some(Node::Directory) | None => Err(Fault::Directory),
+            Some(Node::Directory(_)) | None => Err(Fault::Directory),
         }
     }
 
@@ -199,7 +215,7 @@ pub(super) fn words(fault: Fault) -> &'static str {
 
 /// Where `path` leads among what `node_at` says stands at each path, as the kernel walks it.
 fn walk<'n, 't: 'n>(path: &Path, node_at: impl Fn(&Path) -> Option<&'n Node<'t>>) -> Result<PathBuf, Fault> {
-    let is_directory = |real: &Path| real == Path::new("/") || matches!(node_at(real), Some(Node::Directory));
+    let is_directory = |real: &Path| real == Path::new("/") || matches!(node_at(real), Some(Node::Directory(_)));
     expect_possible(path)?;
     let mut rest: Vec<&OsStr> = steps(path).collect();
     let mut real = PathBuf::from("/");
@@ -247,7 +263,7 @@ impl FileTree for View<'_> {
         let real = self.walk(path);
         self.is_out_of_patience()
             || real.is_ok_and(|real| {
-                real == Path::new("/") || matches!(self.nodes.get(real.as_os_str()), Some(Node::Directory))
+                real == Path::new("/") || matches!(self.nodes.get(real.as_os_str()), Some(Node::Directory(_)))
             })
     }
 

@@ -84,7 +84,7 @@ impl Work {
         let name = absolute.file_name().ok_or_else(|| Fault::Directory.into_cause())?.to_owned();
         let (program, input) = self.open_program(files, absolute, &name)?;
         let capabilities = input.capabilities()?;
-        let gains_rights = capabilities.is_some_and(|capabilities| capabilities.grant_rights);
+        let gains_rights = capabilities.as_ref().is_some_and(|capabilities| capabilities.grant_rights);
         let run = match program.elf.interpreter().map(OsStr::to_owned) {
             Some(interpreter) => self.run(files, program, &input, interpreter, gains_rights)?,
             None => self.static_run(files, program, &input)?,

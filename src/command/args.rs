@@ -36,6 +36,8 @@ pub(crate) enum Subcommand {
     Explain(Explain),
     /// Prove somebody's image: would its programs start?
     Check(Check),
+    /// Show what differs between two images: what was added, is gone or changed, each with the chain of who needs it.
+    Diff(Diff),
     /// Print a script that completes commands and options in a shell.
     Completions(Completions),
     /// Print the manual page.
@@ -247,6 +249,12 @@ pub(crate) struct Build {
     /// with the chains that lead to them.
     #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "How it is made")]
     pub(crate) max_size: Option<u64>,
+    /// Fail, before anything is written, where the image holds something else than the lock FILE says (--lock).
+    ///
+    /// What was added, is gone or changed is shown, and who needs it. Another content of a BINARY itself is no difference,
+    /// for each compilation makes one.
+    #[arg(long, value_name = "FILE", help_heading = "How it is made")]
+    pub(crate) locked: Option<PathBuf>,
     /// A warning fails the build, before anything is written.
     #[arg(long, help_heading = "How it is made")]
     pub(crate) strict: bool,
@@ -260,6 +268,11 @@ pub(crate) struct Build {
     /// tell the tool itself.
     #[arg(long, help_heading = "What comes back")]
     pub(crate) load: bool,
+    /// Write a lock to FILE, for version control: what the image holds and why.
+    ///
+    /// It has a line for each entry: path, digest, rule and reason. Where FILE says so already, it is left alone.
+    #[arg(long, value_name = "FILE", help_heading = "What comes back")]
+    pub(crate) lock: Option<PathBuf>,
     /// Write the image's id to FILE, as docker build does.
     ///
     /// It is the digest of the image's configuration. Where FILE says so already, it is left alone.
@@ -334,6 +347,20 @@ pub(crate) struct Check {
     #[arg(value_name = "PATH")]
     pub(crate) path: PathBuf,
     /// What would not start and why, in words or as JSON. Nothing is said of what is fine.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: ReportFormat,
+}
+
+#[derive(Args)]
+#[command(after_help = "Exit status: 0 nothing differs, 1 something does, or could not be read, 2 usage.")]
+pub(crate) struct Diff {
+    /// A docker archive (docker save), an OCI archive or layout, a root directory, or a lock (build --lock).
+    #[arg(value_name = "A")]
+    pub(crate) before: PathBuf,
+    /// Another one, in any of these forms.
+    #[arg(value_name = "B")]
+    pub(crate) after: PathBuf,
+    /// A line for each difference, or all that is known of them.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: ReportFormat,
 }

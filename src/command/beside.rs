@@ -1,4 +1,4 @@
-//! What `build` writes beside the image: its id, what it hangs on, and its bills of materials.
+//! What `build` writes beside the image: its id, what it hangs on, its lock, and its bills of materials.
 
 use std::collections::HashSet;
 use std::fs;
@@ -15,6 +15,9 @@ pub(super) struct Beside<'a> {
     iidfile: Option<&'a Path>,
     depfile: Option<&'a Path>,
     bills: Vec<(&'a Path, SbomFormat)>,
+    lock: Option<&'a Path>,
+    /// What is read, and must not be written.
+    locked: Option<&'a Path>,
     /// The file by which a build tool knows the output.
     target: Option<PathBuf>,
 }
@@ -24,7 +27,15 @@ impl<'a> Beside<'a> {
     pub(super) fn of(build: &'a Build, target: Option<PathBuf>) -> Result<Self, Failure> {
         let bills =
             build.sbom.iter().map(|file| Ok((file.as_path(), form_of(file)?))).collect::<Result<_, Failure>>()?;
-        let beside = Beside { iidfile: build.iidfile.as_deref(), depfile: build.depfile.as_deref(), bills, target };
+        let beside = Beside {
+            iidfile: build.iidfile.as_deref(),
+            depfile: build.depfile.as_deref(),
+            bills,
+            lock: build.lock.as_deref(),
+            locked: build.locked.as_deref(),
+            target,
+        };
+        beside.expect_one_use_of_a_lock()?;
         if beside.depfile.is_some() && beside.target.is_none() && beside.iidfile.is_none() {
             return Err(Failure::Usage(
                 "a depfile is a rule for a file, and there is none: give -o a name, or --iidfile".into(),
@@ -32,14 +43,32 @@ impl<'a> Beside<'a> {
         }
         beside.expect_different_files()?;
         let files = beside.bills.iter().map(|(file, _)| *file);
-        files.chain(beside.iidfile).chain(beside.depfile).try_for_each(expect_writable)?;
+        files.chain(beside.lock).chain(beside.iidfile).chain(beside.depfile).try_for_each(expect_writable)?;
         Ok(beside)
     }
 
     /// All that is written but the depfile. What is loaded, or goes to a pipe, is known by its id alone.
     fn outputs(&self) -> Vec<&Path> {
         let bills = self.bills.iter().map(|(file, _)| *file);
-        self.target.as_deref().into_iter().chain(self.iidfile).chain(bills).collect()
+        self.target.as_deref().into_iter().chain(self.iidfile).chain(self.lock).chain(bills).collect()
+    }
+
+    /// What is compared with a file must not write it.
+    fn expect_one_use_of_a_lock(&self) -> Result<(), Failure> {
+        let Some(locked) = self.locked else { return Ok(()) };
+        if self.lock.is_some_and(|lock| place_of(lock) == place_of(locked)) {
+            return Err(Failure::Usage(format!(
+                "--lock would write what --locked compares with, so that {} would accept every change; give --locked to \
+                 hold the image to it, or --lock to accept what changed",
+                shown(locked)
+            )));
+        }
+        match self.outputs().into_iter().chain(self.depfile).any(|file| place_of(file) == place_of(locked)) {
+            true => {
+                Err(Failure::Usage(format!("{} is the lock, and would be written; give another name", shown(locked))))
+            }
+            false => Ok(()),
+        }
     }
 
     fn expect_different_files(&self) -> Result<(), Failure> {
@@ -53,6 +82,7 @@ impl<'a> Beside<'a> {
 
     /// What is known before the image is written, which is what others wait for.
     pub(super) fn write_before(&self, image: &Image) -> Result<(), Failure> {
+        self.lock.map_or(Ok(()), |file| image.write_lock(file))?;
         self.bills.iter().try_for_each(|(file, format)| Ok(image.write_sbom(file, *format)?))
     }
 

@@ -4,15 +4,16 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use scratchpack::{Compression, Entry, EntryKind, Image, ImageBuilder, Level, Written};
+use scratchpack::{Compression, Entry, EntryKind, ErrorKind, Image, ImageBuilder, Level, Written};
 use serde::Serialize;
 
 use super::Failure;
 use super::args::{Build, Kind, ReportFormat};
 use super::beside::Beside;
+use super::changes::{ChangeReport, change_reports, not_as_locked};
 use super::clock::{Timings, timed};
 use super::load::Tool;
-use super::output::{finding_reports, print_error, say_findings, text, write_json};
+use super::output::{finding_reports, print_error, say_findings, shown, text, write_json};
 use super::progress::Bar;
 use super::report::{ClosureReport, excluded_reports, need_reports, report_failure};
 use super::sizes::write_sizes;
@@ -26,7 +27,7 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     let mut builder = builder(build)?;
     let bar = Bar::of(&mut builder, build.quiet);
     let mut timings = Timings::default();
-    let image = match timed(&mut timings.resolve, || builder.build()) {
+    let mut image = match timed(&mut timings.resolve, || builder.build()) {
         Ok(image) => image,
         Err(error) if build.format == ReportFormat::Json => {
             report_first(build)?;
@@ -50,6 +51,7 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
                 .into(),
         ));
     }
+    expect_as_locked(build, &mut image)?;
     beside.write_before(&image)?;
     let written =
         output.as_ref().map(|output| timed(&mut timings.write, || output.write(&image))).transpose()?.flatten();
@@ -70,6 +72,24 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
         ReportFormat::Text => written.map_or(Ok(()), |written| writeln!(io::stdout(), "{}", written.digest()))?,
     }
     Ok(())
+}
+
+/// With `--locked`, the image must hold what the lock says.
+fn expect_as_locked(build: &Build, image: &mut Image) -> Result<(), Failure> {
+    let Some(file) = &build.locked else { return Ok(()) };
+    let changes = image.compare_with_lock(file).map_err(|error| match error.kind() {
+        ErrorKind::NotFound if error.path() == Some(file) => {
+            Failure::Failed(format!("there is no lock {}; write it with --lock first", shown(file)))
+        }
+        _ => error.into(),
+    })?;
+    if changes.is_empty() {
+        return Ok(());
+    }
+    if build.format == ReportFormat::Json {
+        write_json(&Report { changes: change_reports(&changes), ..Report::of(build, image, None) })?;
+    }
+    Err(Failure::Failed(not_as_locked(file, &changes)))
 }
 
 /// What `-o` and `--type` say.
@@ -231,6 +251,8 @@ struct Report<'a> {
     layer_size: Option<u64>,
     /// The tool that has it.
     loaded_into: Option<&'static str>,
+    /// What is otherwise than a lock says.
+    changes: Vec<ChangeReport>,
     timings: Timings,
     entries: Vec<EntryReport<'a>>,
 }
@@ -265,6 +287,7 @@ impl<'a> Report<'a> {
             size: written.map(Written::size),
             layer_size: written.map(Written::layer_size),
             loaded_into: None,
+            changes: Vec::new(),
             timings: Timings::default(),
             entries: image.entries().map(EntryReport::of).collect(),
         }

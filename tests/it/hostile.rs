@@ -141,11 +141,11 @@ fn nothing_that_is_harmed_makes_a_panic() {
 #[test]
 fn what_is_no_image_is_told_what_an_image_is() {
     for (content, words) in [
-        (&b""[..], "it is no tar archive; what can be checked is"),
+        (&b""[..], "it is no tar archive; what can be read is"),
         (b"garbage", "it is no tar archive"),
         (&[0; 4096], "it is no tar archive"),
         (&program(&[]).bytes(), "it is no tar archive"),
-        (&tar(&app()), "it has neither index.json nor manifest.json; what can be checked is"),
+        (&tar(&app()), "it has neither index.json nor manifest.json; what can be read is"),
         (&gzip(&tar(&image().members(Form::Docker))), "it is compressed with gzip, as a whole; decompress it first"),
         (b"\x28\xb5\x2f\xfd", "compressed with zstd"),
     ] {

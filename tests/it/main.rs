@@ -21,6 +21,7 @@ mod hostile;
 mod inputs;
 mod layers;
 mod limits;
+mod locking;
 mod messages;
 mod musl;
 mod mutated;
@@ -52,6 +53,8 @@ mod worst;
 mod asking;
 #[cfg(feature = "cli")]
 mod command;
+#[cfg(feature = "cli")]
+mod command_lock;
 #[cfg(feature = "cli")]
 mod loading;
 #[cfg(feature = "sbom")]

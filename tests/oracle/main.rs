@@ -63,6 +63,8 @@ mod kernel_files;
 #[cfg(feature = "cli")]
 mod loading;
 #[cfg(feature = "cli")]
+mod locked;
+#[cfg(feature = "cli")]
 mod needs;
 #[cfg(feature = "cli")]
 mod rebuilding;

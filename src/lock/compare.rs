@@ -1,0 +1,208 @@
+//! What differs between two locks, or two trees.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+
+use super::change::{Change, ChangeKind, Why};
+use super::{Lock, LockEntry, LockedKind, file_name};
+use crate::root::{MAX_LINKS, steps_to_walk};
+
+/// Names that one path may lead through, links followed.
+const MAX_STEPS: usize = 4096;
+
+/// The rules that find what is loaded while a program runs; a reason says more of these than a name.
+const HIDDEN: [&str; 4] = ["audit", "note", "requested", "symbol"];
+
+pub(super) fn changes(before: &Lock, now: &Lock) -> Vec<Change> {
+    let paths: BTreeSet<&OsString> = before.entries.keys().chain(now.entries.keys()).collect();
+    let sides = Sides::of(before, now);
+    let changes = paths.into_iter().filter_map(|path| sides.change(path)).collect();
+    sides.in_order(changes)
+}
+
+struct Sides<'l> {
+    before: &'l Lock,
+    now: &'l Lock,
+    /// What stands somewhere else now, or was replaced by something of another name, and the same the other way round.
+    moved: BTreeMap<PathBuf, PathBuf>,
+    came_from: BTreeMap<PathBuf, PathBuf>,
+}
+
+impl<'l> Sides<'l> {
+    fn of(before: &'l Lock, now: &'l Lock) -> Self {
+        let (gone, added) = (files_of_one_alone(before, now), files_of_one_alone(now, before));
+        let of_one_name =
+            gone.iter().filter_map(|(name, old)| Some((old.to_path_buf(), added.get(name)?.to_path_buf())));
+        let mut moved = replaced(before, now);
+        moved.extend(of_one_name);
+        let came_from = moved.iter().map(|(old, new)| (new.clone(), old.clone())).collect();
+        Sides { before, now, moved, came_from }
+    }
+
+    fn change(&self, path: &OsStr) -> Option<Change> {
+        let path = Path::new(path);
+        let (before, now) = (self.before.entry(path), self.now.entry(path));
+        let (kind, side, why) = match (before, now) {
+            (None, Some(new)) => (ChangeKind::Added, self.now, self.why_added(path, new)),
+            (Some(old), None) => (ChangeKind::Gone, self.before, self.why_gone(path, old)),
+            (Some(old), Some(new)) if !old.is_same(new) => (ChangeKind::Changed, self.now, Why::Stays),
+            (Some(old), Some(new)) if self.are_explained() && !old.has_same_reason(new) => {
+                (ChangeKind::Reason, self.now, Why::Stays)
+            }
+            _ => return None,
+        };
+        // What only one side can tell, it tells of both.
+        let other = if std::ptr::eq(side, self.now) { self.before } else { self.now };
+        let chain = Some(side.chain(path)).filter(|chain| chain.len() > 1);
+        let chain = chain.unwrap_or_else(|| if kind == ChangeKind::Changed { other.chain(path) } else { Vec::new() });
+        Some(Change {
+            path: path.to_owned(),
+            kind,
+            before: before.cloned(),
+            after: now.cloned(),
+            chain,
+            why,
+            with: None,
+        })
+    }
+
+    fn are_explained(&self) -> bool {
+        self.before.is_explained && self.now.is_explained
+    }
+
+    fn why_added(&self, path: &Path, new: &LockEntry) -> Why {
+        if let Some(was) = self.came_from.get(path) {
+            return Why::Was(was.clone());
+        }
+        match &new.needed_by {
+            Some(by) if !new.is_hidden() => match (self.before.entry(by), self.now.entry(by)) {
+                (Some(old), Some(needing)) if !old.is_same(needing) => Why::NeededNow(by.clone()),
+                _ => Why::Needed(by.clone()),
+            },
+            _ => Why::Told,
+        }
+    }
+
+    fn why_gone(&self, path: &Path, old: &LockEntry) -> Why {
+        if let Some(is) = self.moved.get(path) {
+            return Why::Is(is.clone());
+        }
+        match &old.needed_by {
+            Some(by) => match (self.before.entry(by), self.now.entry(by)) {
+                (_, None) => Why::NeederGone(by.clone()),
+                (Some(needing), Some(new)) if needing.is_same(new) => Why::WasNeeded(by.clone()),
+                _ => Why::NeededNoMore(by.clone()),
+            },
+            None => Why::Told,
+        }
+    }
+
+    /// Each with the links and directories behind it that come or go with it.
+    fn in_order(&self, mut changes: Vec<Change>) -> Vec<Change> {
+        let files = |kind| {
+            changes.iter().filter(move |change| change.kind == kind && change.entry().is_some_and(LockEntry::is_file))
+        };
+        let paths = |kind| files(kind).map(|change| change.path.clone().into_os_string()).collect::<BTreeSet<_>>();
+        let (added, gone) = (paths(ChangeKind::Added), paths(ChangeKind::Gone));
+        for change in &mut changes {
+            change.with = match change.kind {
+                ChangeKind::Gone => companion(self.before, &gone, &change.path),
+                ChangeKind::Added => companion(self.now, &added, &change.path),
+                // A link that leads elsewhere now, to what is new.
+                ChangeKind::Changed if is_link(change.entry()) => companion(self.now, &added, &change.path),
+                ChangeKind::Changed | ChangeKind::Reason => None,
+            };
+        }
+        // The sort is stable, and the changes have the order of their paths.
+        let place = |change: &Change| change.with.clone().unwrap_or_else(|| change.path.clone()).into_os_string();
+        changes.sort_by_cached_key(|change| (place(change), change.with.is_some()));
+        changes
+    }
+}
+
+/// Which of `files` a link or directory is there for.
+fn companion(lock: &Lock, files: &BTreeSet<OsString>, path: &Path) -> Option<PathBuf> {
+    let real = match &lock.entry(path)?.kind {
+        LockedKind::Symlink(_) => lock.resolve(path),
+        LockedKind::Directory => path.to_owned(),
+        _ => return None,
+    };
+    if files.contains(real.as_os_str()) { Some(real) } else { first_below(files, &real) }
+}
+
+fn first_below(files: &BTreeSet<OsString>, directory: &Path) -> Option<PathBuf> {
+    let mut start = directory.as_os_str().to_owned();
+    start.push("/");
+    let mut behind = files.range::<OsStr, _>((Bound::Excluded(start.as_os_str()), Bound::Unbounded));
+    behind.next().map(PathBuf::from).filter(|file| file.starts_with(directory))
+}
+
+/// The regular files that `one` has and `other` has not, by their last names; of several of one name, none.
+fn files_of_one_alone<'l>(one: &'l Lock, other: &Lock) -> BTreeMap<&'l OsStr, &'l Path> {
+    let mut named: BTreeMap<&OsStr, Option<&Path>> = BTreeMap::new();
+    for (path, _) in one.entries().filter(|(path, entry)| entry.is_file() && other.entry(path).is_none()) {
+        named.entry(file_name(path)).and_modify(|known| *known = None).or_insert(Some(path));
+    }
+    named.into_iter().filter_map(|(name, path)| Some((name, path?))).collect()
+}
+
+/// Files that were replaced by others, as links tell that lead to these now: the new ones by the old ones.
+fn replaced(before: &Lock, now: &Lock) -> BTreeMap<PathBuf, PathBuf> {
+    let links =
+        before.entries().map(|(path, _)| path).filter(|path| is_link(before.entry(path)) && is_link(now.entry(path)));
+    let ends = links.map(|link| (before.resolve(link), now.resolve(link)));
+    let has_file = |lock: &Lock, path: &Path| lock.entry(path).is_some_and(LockEntry::is_file);
+    let is_gone = |old: &Path| has_file(before, old) && now.entry(old).is_none();
+    let is_new = |new: &Path| has_file(now, new) && before.entry(new).is_none();
+    ends.filter(|(old, new)| is_gone(old) && is_new(new)).collect()
+}
+
+fn is_link(entry: Option<&LockEntry>) -> bool {
+    entry.is_some_and(|entry| matches!(entry.kind, LockedKind::Symlink(_)))
+}
+
+impl Lock {
+    /// Where a path leads through the links of this tree.
+    fn resolve(&self, path: &Path) -> PathBuf {
+        let mut rest: Vec<&OsStr> = steps_to_walk(path).collect();
+        let mut real = PathBuf::from("/");
+        let (mut crossed, mut steps) = (0, 0);
+        while let Some(name) = rest.pop() {
+            steps += 1;
+            if steps > MAX_STEPS {
+                return path.to_owned();
+            }
+            if name == ".." {
+                real.pop();
+                continue;
+            }
+            real.push(name);
+            if let Some(LockedKind::Symlink(target)) = self.entry(&real).map(LockEntry::kind) {
+                crossed += 1;
+                if crossed > MAX_LINKS {
+                    return path.to_owned();
+                }
+                real = if target.is_absolute() { PathBuf::from("/") } else { parent_of(&real) };
+                rest.extend(steps_to_walk(target));
+            }
+        }
+        real
+    }
+}
+
+fn parent_of(path: &Path) -> PathBuf {
+    path.parent().unwrap_or(path).to_owned()
+}
+
+impl LockEntry {
+    fn is_file(&self) -> bool {
+        matches!(self.kind, LockedKind::File(_) | LockedKind::HardLink(_))
+    }
+
+    /// Whether it is loaded while the program runs.
+    fn is_hidden(&self) -> bool {
+        self.found_by().is_some_and(|rule| HIDDEN.contains(&rule))
+    }
+}
