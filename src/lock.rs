@@ -28,7 +28,7 @@ pub use diff::{Diff, ImageDiff, SettingChange, diff};
 pub(crate) const PROGRAM: &str = "program";
 
 /// Objects of a chain; the longest known has 12.
-const MAX_CHAIN: usize = 64;
+const MAX_CHAIN: usize = 16;
 
 /// What an image holds, and why: a line an entry, sorted by path, fit for version control.
 ///

@@ -82,11 +82,12 @@ impl<'a> Beside<'a> {
 
     /// What is known before the image is written, which is what others wait for.
     pub(super) fn write_before(&self, image: &Image) -> Result<(), Failure> {
-        self.lock.map_or(Ok(()), |file| image.write_lock(file))?;
         self.bills.iter().try_for_each(|(file, format)| Ok(image.write_sbom(file, *format)?))
     }
 
     pub(super) fn write_behind(&self, image: &Image, written: Option<&Written>) -> Result<(), Failure> {
+        // It says that what it holds was approved: not before it was made.
+        self.lock.map_or(Ok(()), |file| image.write_lock(file))?;
         if let (Some(file), Some(written)) = (self.iidfile, written) {
             image.write_id(file, written)?;
         }

@@ -120,7 +120,7 @@ impl Change {
             Why::Needed(by) => write!(f, ": {} needs it", name(by)),
             Why::Was(path) => write!(f, ": it was {} before", printable(path)),
             Why::Is(path) => write!(f, ": it is {} now", printable(path)),
-            Why::NeededNoMore(by) => write!(f, ": {} no longer needs it", name(by)),
+            Why::NeededNoMore(by) => write!(f, ": {}, which changed as well, needed it", name(by)),
             Why::WasNeeded(by) => write!(f, ": {} needed it", name(by)),
             Why::NeederGone(by) => write!(f, ": {}, which needed it, is gone", name(by)),
         }

@@ -1,5 +1,6 @@
 //! What differs between two locks, or two trees.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::ops::Bound;
@@ -9,8 +10,10 @@ use super::change::{Change, ChangeKind, Why};
 use super::{Lock, LockEntry, LockedKind, file_name};
 use crate::root::{MAX_LINKS, steps_to_walk};
 
-/// Names that one path may lead through, links followed.
+/// Names that one path may lead through, links followed, and all paths of a comparison. What leads farther is told by its own
+/// name.
 const MAX_STEPS: usize = 4096;
+const MAX_ALL_STEPS: usize = 1_000_000;
 
 /// The rules that find what is loaded while a program runs; a reason says more of these than a name.
 const HIDDEN: [&str; 4] = ["audit", "note", "requested", "symbol"];
@@ -28,6 +31,8 @@ struct Sides<'l> {
     /// What stands somewhere else now, or was replaced by something of another name, and the same the other way round.
     moved: BTreeMap<PathBuf, PathBuf>,
     came_from: BTreeMap<PathBuf, PathBuf>,
+    /// Names that paths may still lead through.
+    steps: Cell<usize>,
 }
 
 impl<'l> Sides<'l> {
@@ -35,10 +40,11 @@ impl<'l> Sides<'l> {
         let (gone, added) = (files_of_one_alone(before, now), files_of_one_alone(now, before));
         let of_one_name =
             gone.iter().filter_map(|(name, old)| Some((old.to_path_buf(), added.get(name)?.to_path_buf())));
-        let mut moved = replaced(before, now);
+        let steps = Cell::new(MAX_ALL_STEPS);
+        let mut moved = replaced(before, now, &steps);
         moved.extend(of_one_name);
         let came_from = moved.iter().map(|(old, new)| (new.clone(), old.clone())).collect();
-        Sides { before, now, moved, came_from }
+        Sides { before, now, moved, came_from, steps }
     }
 
     fn change(&self, path: &OsStr) -> Option<Change> {
@@ -108,10 +114,12 @@ impl<'l> Sides<'l> {
         let (added, gone) = (paths(ChangeKind::Added), paths(ChangeKind::Gone));
         for change in &mut changes {
             change.with = match change.kind {
-                ChangeKind::Gone => companion(self.before, &gone, &change.path),
-                ChangeKind::Added => companion(self.now, &added, &change.path),
+                ChangeKind::Gone => companion(self.before, &gone, &change.path, &self.steps),
+                ChangeKind::Added => companion(self.now, &added, &change.path, &self.steps),
                 // A link that leads elsewhere now, to what is new.
-                ChangeKind::Changed if is_link(change.entry()) => companion(self.now, &added, &change.path),
+                ChangeKind::Changed if is_link(change.entry()) => {
+                    companion(self.now, &added, &change.path, &self.steps)
+                }
                 ChangeKind::Changed | ChangeKind::Reason => None,
             };
         }
@@ -123,9 +131,9 @@ impl<'l> Sides<'l> {
 }
 
 /// Which of `files` a link or directory is there for.
-fn companion(lock: &Lock, files: &BTreeSet<OsString>, path: &Path) -> Option<PathBuf> {
+fn companion(lock: &Lock, files: &BTreeSet<OsString>, path: &Path, steps: &Cell<usize>) -> Option<PathBuf> {
     let real = match &lock.entry(path)?.kind {
-        LockedKind::Symlink(_) => lock.resolve(path),
+        LockedKind::Symlink(_) => lock.resolve(path, steps),
         LockedKind::Directory => path.to_owned(),
         _ => return None,
     };
@@ -149,10 +157,10 @@ fn files_of_one_alone<'l>(one: &'l Lock, other: &Lock) -> BTreeMap<&'l OsStr, &'
 }
 
 /// Files that were replaced by others, as links tell that lead to these now: the new ones by the old ones.
-fn replaced(before: &Lock, now: &Lock) -> BTreeMap<PathBuf, PathBuf> {
+fn replaced(before: &Lock, now: &Lock, steps: &Cell<usize>) -> BTreeMap<PathBuf, PathBuf> {
     let links =
         before.entries().map(|(path, _)| path).filter(|path| is_link(before.entry(path)) && is_link(now.entry(path)));
-    let ends = links.map(|link| (before.resolve(link), now.resolve(link)));
+    let ends = links.map(|link| (before.resolve(link, steps), now.resolve(link, steps)));
     let has_file = |lock: &Lock, path: &Path| lock.entry(path).is_some_and(LockEntry::is_file);
     let is_gone = |old: &Path| has_file(before, old) && now.entry(old).is_none();
     let is_new = |new: &Path| has_file(now, new) && before.entry(new).is_none();
@@ -165,15 +173,16 @@ fn is_link(entry: Option<&LockEntry>) -> bool {
 
 impl Lock {
     /// Where a path leads through the links of this tree.
-    fn resolve(&self, path: &Path) -> PathBuf {
+    fn resolve(&self, path: &Path, left: &Cell<usize>) -> PathBuf {
         let mut rest: Vec<&OsStr> = steps_to_walk(path).collect();
         let mut real = PathBuf::from("/");
         let (mut crossed, mut steps) = (0, 0);
         while let Some(name) = rest.pop() {
             steps += 1;
-            if steps > MAX_STEPS {
+            let Some(rest_of_all) = left.get().checked_sub(1).filter(|_| steps <= MAX_STEPS) else {
                 return path.to_owned();
-            }
+            };
+            left.set(rest_of_all);
             if name == ".." {
                 real.pop();
                 continue;

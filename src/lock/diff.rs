@@ -71,11 +71,15 @@ pub fn diff(before: impl AsRef<Path>, after: impl AsRef<Path>) -> Result<Diff> {
     }
 }
 
+/// As an index of several platforms has them: each is compared with each.
+const MOST_OF_ONE_NAME: usize = 4;
+
 /// Each image of one side is compared with those of the other side that have a name of it.
 fn several(before: &Side<'_>, after: &Side<'_>, one: &Images, other: &Images) -> Result<Diff> {
     let others: Vec<Vec<&str>> = other.names().map(|names| names.into_iter().map(familiar).collect()).collect();
     let mut diff = Diff::default();
     let mut met = BTreeSet::new();
+    let most = MOST_OF_ONE_NAME * (one.names().count() + others.len());
     for (number, names) in one.names().enumerate() {
         let shared =
             others.iter().map(|others| names.iter().map(|name| familiar(name)).find(|name| others.contains(name)));
@@ -85,6 +89,10 @@ fn several(before: &Side<'_>, after: &Side<'_>, one: &Images, other: &Images) ->
         }
         for (same, name) in same {
             met.insert(same);
+            if diff.images.len() == most {
+                let why = format!("too many of its images have one name, {}; give each a name", printable(name));
+                return Err(Cause::Unsupported(why).on("compare", before.path));
+            }
             diff.images.push(ImageDiff::of(Some(name), &before.tree(number)?, &after.tree(same)?));
         }
     }

@@ -25,10 +25,13 @@ struct Objects<'n> {
 pub(super) fn needed_by(nodes: &Nodes<'_>) -> HashMap<PathBuf, PathBuf> {
     let objects = Objects::of(nodes);
     let mut reached = Reached { by: vec![None; objects.list.len()], ..Reached::default() };
-    let programs = objects.numbers(|(_, mode, elf)| mode & 0o111 != 0 && elf.interpreter().is_some());
-    reached.follow(&objects, programs);
     let named: HashSet<Name<'_>> = objects.list.iter().flat_map(|(_, _, elf)| names_needed(elf)).collect();
-    let unnamed = objects.numbers(|(path, _, elf)| !names_of(path, elf).any(|name| named.contains(&name)));
+    let is_unnamed = |path: &'_ Path, elf: &'_ Elf| !names_of(path, elf).any(|name| named.contains(&name));
+    // A C library has an interpreter as well.
+    let programs =
+        objects.numbers(|(path, mode, elf)| mode & 0o111 != 0 && elf.interpreter().is_some() && is_unnamed(path, elf));
+    reached.follow(&objects, programs);
+    let unnamed = objects.numbers(|(path, _, elf)| is_unnamed(path, elf));
     reached.follow(&objects, unnamed);
     let pairs = reached.by.iter().enumerate();
     let path = |number: usize| objects.list[number].0.to_owned();

@@ -215,7 +215,7 @@ fn an_error_says_what_to_do_next() {
         (vec!["explain", "fine", "libxx.so.1", "--sysroot", "."], 1, "did you mean libx.so.1? "),
         (vec!["explain", "fine", "zebra", "--sysroot", "."], 1, "in the image of fine; `scratchpack inspect`"),
         (vec!["fine"], 2, "to pack it: scratchpack build fine -o OUT"),
-        (vec!["check", "fine"], 1, "but an ELF file itself; what can be checked is"),
+        (vec!["check", "fine"], 1, "but an ELF file itself; what can be read is"),
     ] {
         let output = scratchpack(&root, &arguments);
         let said = err(&output);

@@ -140,7 +140,7 @@ fn what_changed_is_told_with_its_chain_between_all_forms() {
     }
     assert_eq!(
         differences(&after[3], &before[0])[1],
-        "/lib/libfoo.so.3 gone: libbar.so.1.0 no longer needs it (app → libbar.so.1.0 → libfoo.so.3)"
+        "/lib/libfoo.so.3 gone: libbar.so.1.0, which changed as well, needed it (app → libbar.so.1.0 → libfoo.so.3)"
     );
 }
 
