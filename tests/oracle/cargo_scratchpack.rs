@@ -85,7 +85,7 @@ fn a_sysroot_and_a_target_reach_those_for_whom_they_are() {
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let words = ["scratchpack", "--target", &target, "--sysroot", "empty", "-o", "target/app.tar"];
     let said = refused(&project, &words, 1);
-    assert!(said.contains("its interpreter (PT_INTERP), which cannot be used"), "{said}");
+    assert!(said.contains("its interpreter (PT_INTERP), which the sysroot does not have"), "{said}");
     assert!(project.path("target").join(target).join("debug/app").exists());
 }
 

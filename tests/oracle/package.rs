@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::tools::{are_here, command, run};
 
 /// What is there beside the sources.
-const NAMED: [&str; 17] = [
+const NAMED: [&str; 19] = [
     ".cargo_vcs_info.json",
     "ARCHITECTURE.md",
     "BENCHMARKS.md",
@@ -24,6 +24,9 @@ const NAMED: [&str; 17] = [
     "examples/hello.c",
     "examples/hello.rs",
     "examples/inspect.rs",
+    // SPDX's names.
+    "src/packages/license/exceptions.txt",
+    "src/packages/license/names.txt",
     // Of this benchmarks make programs.
     "tests/it/elf.rs",
 ];
