@@ -2,10 +2,9 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
 
-use anstream::{AutoStream, ColorChoice};
 use clap::builder::styling::{AnsiColor, Style};
 use scratchpack::{Finding, Level, Need, printable};
 use serde::Serialize;
@@ -38,16 +37,23 @@ impl Message {
     }
 }
 
-/// Says something on standard error, in colours on a terminal that has them, and not with NO_COLOR (no-color.org). Nobody
-/// may be listening.
+/// Says something on standard error, in colours where it has them. Nobody may be listening.
 pub(crate) fn say(message: Message, words: &str) {
-    let style = match AutoStream::choice(&io::stderr()) {
-        ColorChoice::Never => Style::new(),
-        _ => message.color().on_default().bold(),
+    let style = match has_colors(&io::stderr()) {
+        true => message.color().on_default().bold(),
+        false => Style::new(),
     };
     // In one piece, whatever else writes there.
     let line = format!("scratchpack: {style}{}:{style:#} {words}\n", message.name());
     let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// A terminal has colours unless it calls itself dumb, or nobody wants them (NO_COLOR, no-color.org). Nothing else has any,
+/// whatever CLICOLOR_FORCE and CI say: who reads a file would see the escapes.
+pub(crate) fn has_colors(stream: &impl IsTerminal) -> bool {
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_able = || std::env::var_os("TERM").is_some_and(|terminal| terminal != "dumb");
+    stream.is_terminal() && !is_unwanted && is_able()
 }
 
 /// The same of what has been put into words by others.

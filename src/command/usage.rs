@@ -1,12 +1,13 @@
 //! What is said of arguments that make no sense, which may be any bytes.
 
 use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use clap::Error;
 use clap::error::{ContextKind, ContextValue};
 
-use super::output::{is_unfit, shown};
+use super::output::{has_colors, is_unfit, shown};
 
 /// What is typed first. A whole page of help would hide it.
 const EXAMPLE: &str = "\
@@ -31,13 +32,24 @@ pub(super) fn refuse(mut error: Error) -> ! {
     for (kind, value) in given {
         error.insert(kind, value);
     }
-    let words = error.render().to_string();
-    if !words.chars().any(is_harmful) {
-        error.exit();
+    match error.use_stderr() {
+        true => print(&error, io::stderr()),
+        false => print(&error, io::stdout()),
     }
-    // What is left stands in hints that were put together before.
-    super::output::print_error(&harmless(&words));
     std::process::exit(error.exit_code())
+}
+
+/// Nobody may be listening.
+fn print(error: &Error, mut stream: impl IsTerminal + Write) {
+    let words = error.render();
+    let plain = words.to_string();
+    let words = match plain.chars().any(is_harmful) {
+        // What is left stands in hints that were put together before.
+        true => harmless(&plain),
+        false if has_colors(&stream) => words.ansi().to_string(),
+        false => plain,
+    };
+    let _ = stream.write_all(words.as_bytes()).and_then(|()| stream.flush());
 }
 
 /// For whoever gives a program where a command should be.

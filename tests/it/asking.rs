@@ -9,10 +9,15 @@ use crate::elf::{library, program};
 use crate::root::Root;
 
 fn scratchpack(root: &Root, arguments: &[&str]) -> Output {
+    scratchpack_with(&[], root, arguments)
+}
+
+fn scratchpack_with(variables: &[(&str, &str)], root: &Root, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_scratchpack"))
         .args(arguments)
         .current_dir(root.path())
         .env_remove("SOURCE_DATE_EPOCH")
+        .envs(variables.iter().copied())
         .env("COLUMNS", "80")
         .output()
         .unwrap()
@@ -162,11 +167,14 @@ fn colours_are_for_terminals_that_have_them_and_never_with_no_color() {
         let colored = said(&[]);
         assert!(colored.contains("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m"), "{colored:?}");
         assert_eq!(said(&[("NO_COLOR", "")]), colored);
-        for plain in [said(&[("NO_COLOR", "1")]), said(&[("TERM", "dumb")])] {
+        // What CI sets is no terminal's matter.
+        let dumb = said(&[("TERM", "dumb"), ("CI", "true"), ("CLICOLOR_FORCE", "1")]);
+        for plain in [said(&[("NO_COLOR", "1"), ("CI", "true"), ("CLICOLOR_FORCE", "1")]), dumb] {
             assert!(plain.contains("error: ") && !plain.contains('\u{1b}'), "{plain:?}");
         }
-        let piped = err(&scratchpack(&root, arguments));
-        assert!(piped.contains("error: ") && !piped.contains('\u{1b}'), "{piped:?}");
+        let forced = [("TERM", "xterm"), ("CI", "true"), ("CLICOLOR_FORCE", "1")];
+        let forced = err(&scratchpack_with(&forced, &root, arguments));
+        assert!(forced.contains("error: ") && !forced.contains('\u{1b}'), "{forced:?}");
     }
     let (_, said) = on_a_terminal(&root, &inspect, &[]);
     assert!(said.contains("\u{1b}[33mwarning:") && said.contains("\u{1b}[36mnote:"), "{said:?}");
