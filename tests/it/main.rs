@@ -37,6 +37,7 @@ mod proving;
 mod random;
 mod rights;
 mod root;
+mod rpmdb;
 mod searching;
 mod seeds;
 mod sizes;

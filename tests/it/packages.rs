@@ -13,6 +13,7 @@ use crate::documents::members;
 use crate::elf::{Fixture, LOADER, library, loader, program, static_program};
 use crate::limits::expect;
 use crate::root::{BUILTIN, Root, tree};
+use crate::rpmdb::rpmdb;
 use crate::verify::verified;
 
 /// A program and a library of a merged `/usr`, and the distribution.
@@ -202,7 +203,7 @@ fn what_was_packed_with_its_packages_tells_the_same_when_it_is_packed_again() {
     assert_eq!(tree(&again), tree(&first));
 }
 
-const APK: &str = "C:Q1x=\nP:musl\nV:1.2.4-r2\nA:x86_64\nL:MIT\no:musl-src\nm:Some One <one@example.org>\nt:1\nF:lib\n\
+pub const APK: &str = "C:Q1x=\nP:musl\nV:1.2.4-r2\nA:x86_64\nL:MIT\no:musl-src\nm:Some One <one@example.org>\nt:1\nF:lib\n\
                    R:other\nZ:Q1o=\nR:libx.so.1\na:0:0:755\nZ:Q1y=\nF:etc\nM:0:0:755\n\nC:Q1z=\nP:app\nV:1-r0\nA:x86_64\n\
                    L:GPL-2.0-or-later AND custom\nF:\nR:app\nZ:Q1w=\n\n";
 
@@ -521,15 +522,30 @@ fn a_directory_with_more_files_than_any_database_has_is_told_the_limit() {
 }
 
 #[test]
+fn a_package_of_rpm_is_known_by_the_index_of_names() {
+    let root = Root::empty().file("/app", &static_program()).bytes("/var/lib/rpm/rpmdb.sqlite", &rpmdb());
+    let image = image(&root);
+    let [package] = image.packages().unwrap() else { panic!("one package") };
+    assert_eq!((package.kind(), package.name(), package.version()), ("rpm", "app", "2-3"));
+    assert_eq!((package.license(), package.source()), (Some("MIT"), Some(("a", "2-3"))));
+}
+
+#[test]
 fn harmed_databases_are_an_answer_or_a_typed_error() {
     let whole = dpkg(alpine(), "libx1:amd64", &["/lib/libx.so.1"]).bytes("/lib/apk/db/installed", APK.as_bytes());
+    let whole = whole.bytes("/var/lib/rpm/rpmdb.sqlite", &rpmdb());
     let mut state = 1u64;
     let mut random = move |below: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(state >> 33).unwrap() % below
     };
-    let files =
-        ["/var/lib/dpkg/status", "/var/lib/dpkg/info/libx1:amd64.list", "/lib/apk/db/installed", "/etc/os-release"];
+    let files = [
+        "/var/lib/dpkg/status",
+        "/var/lib/dpkg/info/libx1:amd64.list",
+        "/lib/apk/db/installed",
+        "/var/lib/rpm/rpmdb.sqlite",
+        "/etc/os-release",
+    ];
     let originals = files.map(|file| fs::read(whole.on_machine(file)).unwrap());
     for _ in 0..100 {
         for (file, original) in files.iter().zip(&originals) {

@@ -9,7 +9,9 @@ use crate::elf::{
     AUDIT, AUXILIARY, FILTER, Fixture, RPATH, RUNPATH, S390, arm_attributes, library, newer_loader, program,
     static_program, with_arm_attributes,
 };
-use crate::root::BUILTIN;
+use crate::packages::APK;
+use crate::root::{BUILTIN, Root};
+use crate::rpmdb::rpmdb;
 
 /// ELF files of every class and byte order with all that a fixture can say.
 pub fn files() -> Vec<Vec<u8>> {
@@ -66,15 +68,44 @@ fn notes() -> Vec<Vec<u8>> {
     ]
 }
 
+/// Two locks of one image, of which the second has a library more.
+fn locks() -> Vec<u8> {
+    let lock = |root: Root| root.image("/app").lock().unwrap().to_string();
+    let root = || Root::debian().file("/lib/libx.so.1", &library("libx.so.1")).link("/lib/libz.so.1", "libx.so.1");
+    let before = lock(root().file("/app", &program(&["libx.so.1"])));
+    let after = lock(root().file("/app", &program(&["libx.so.1", "libz.so.1"])));
+    [before.as_bytes(), b"\0", after.as_bytes()].concat()
+}
+
+/// For each file of a database of packages, in the order that the target has.
+fn databases() -> Vec<Vec<u8>> {
+    let texts = [
+        "Package: app\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1:2-3\nSource: a (2)\n",
+        "/.\n/app\n",
+        "/app\n/app.old\nother\n",
+        "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nLicense: MIT or GPL-2+\n .\n",
+        APK,
+    ];
+    let release = b"ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME='Debian \\x'\n".to_vec();
+    let files = texts.into_iter().map(Vec::from).chain([rpmdb(), release]);
+    (0..).zip(files).map(|(number, file)| [vec![number], file].concat()).collect()
+}
+
 #[test]
 fn the_seeds_of_the_fuzz_targets_are_what_they_should_be() {
     assert!(files().iter().all(|file| Elf::parse(file).is_ok()));
     let Some(out) = std::env::var_os("SCRATCHPACK_SEEDS").map(PathBuf::from) else { return };
     let texts = TOKENS.iter().map(|text| text.as_bytes().to_vec()).collect();
     let caches = vec![cache(), old_cache()];
-    for (target, seeds) in
-        [("elf", files()), ("ld_cache", caches), ("ld_conf", vec![CONF.into()]), ("notes", notes()), ("tokens", texts)]
-    {
+    for (target, seeds) in [
+        ("elf", files()),
+        ("ld_cache", caches),
+        ("ld_conf", vec![CONF.into()]),
+        ("lock", vec![locks()]),
+        ("notes", notes()),
+        ("packages", databases()),
+        ("tokens", texts),
+    ] {
         fs::create_dir_all(out.join(target)).unwrap();
         for (number, seed) in seeds.iter().enumerate() {
             fs::write(out.join(target).join(format!("seed-{number}")), seed).unwrap();
