@@ -20,10 +20,12 @@ mod progress;
 mod publish;
 mod reference;
 mod rootfs;
+mod running;
 mod size;
 mod source;
 mod temporary;
 mod timestamp;
+mod warnings;
 
 use std::collections::BTreeSet;
 use std::io::Write;

@@ -1,7 +1,6 @@
 //! The options of an image, checked all at once.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -14,20 +13,21 @@ use super::given::{self, Given};
 use super::progress::{Progress, Reporter, Stage};
 use super::publish::Durability;
 use super::reference::Reference;
+use super::running::Running;
 use super::size::expect_small;
-use super::source::SourceReader;
+use super::source::capabilities;
 use super::timestamp;
+use super::warnings::{self, Facts};
 use super::{Image, Making, copied};
 use crate::analyze::Priority;
 use crate::check;
-use crate::collect::{Closure, Collector, Extra, ImageFacts, Setting, Source, excludes};
-use crate::error::{Cause, Result};
+use crate::collect::{Closure, Collector, Extra, ImageFacts, Setting};
+use crate::error::{Cause, Error, Result};
 use crate::finding::Finding;
-use crate::limits::MAX_PATH_ELEMENTS;
-use crate::need::{Excluded, Need};
+use crate::need::Need;
 use crate::packages::{Packages, records};
 use crate::text::printable;
-use crate::tree::{Content, Entry, Tree};
+use crate::tree::Tree;
 
 /// Options of an image; made by [`Image::builder`].
 ///
@@ -54,14 +54,7 @@ pub struct ImageBuilder {
     has_package_db: bool,
     asks_for_packages: bool,
     max_size: Option<u64>,
-    entrypoint: Option<Vec<String>>,
-    cmd: Vec<String>,
-    env: Vec<(String, String)>,
-    user: Option<(u32, Option<u32>)>,
-    workdir: Option<String>,
-    labels: BTreeMap<String, String>,
-    ports: Vec<String>,
-    stop_signal: Option<String>,
+    running: Running,
     tags: Vec<String>,
     compression: Compression,
     threads: Option<NonZeroUsize>,
@@ -222,52 +215,52 @@ impl ImageBuilder {
 
     /// What the container runs, instead of the first program alone (OCI image spec, config, `Entrypoint`).
     pub fn entrypoint<S: Into<String>>(&mut self, arguments: impl IntoIterator<Item = S>) -> &mut Self {
-        self.entrypoint = Some(arguments.into_iter().map(Into::into).collect());
+        self.running.entrypoint = Some(arguments.into_iter().map(Into::into).collect());
         self
     }
 
     /// Arguments that a caller of the container may replace (OCI image spec, config, `Cmd`).
     pub fn cmd<S: Into<String>>(&mut self, arguments: impl IntoIterator<Item = S>) -> &mut Self {
-        self.cmd = arguments.into_iter().map(Into::into).collect();
+        self.running.cmd = arguments.into_iter().map(Into::into).collect();
         self
     }
 
     /// Sets an environment variable of the container; of one name the last counts.
     pub fn env(&mut self, name: impl Into<String>, value: impl Into<String>) -> &mut Self {
         let name = name.into();
-        self.env.retain(|(known, _)| *known != name);
-        self.env.push((name, value.into()));
+        self.running.env.retain(|(known, _)| *known != name);
+        self.running.env.push((name, value.into()));
         self
     }
 
     /// Who the program runs as (OCI image spec, config, `User`): `user(65532, 65532)`, or `user(65532, None)` for the
     /// group that `/etc/passwd` says, or else 0. Numbers need no `/etc/passwd`.
     pub fn user(&mut self, user: u32, group: impl Into<Option<u32>>) -> &mut Self {
-        self.user = Some((user, group.into()));
+        self.running.user = Some((user, group.into()));
         self
     }
 
     /// The working directory of the program; an absolute path.
     pub fn workdir(&mut self, dir: impl Into<String>) -> &mut Self {
-        self.workdir = Some(dir.into());
+        self.running.workdir = Some(dir.into());
         self
     }
 
     /// Sets a label (OCI image spec, config, `Labels`).
     pub fn label(&mut self, key: impl Into<String>, value: impl Into<String>) -> &mut Self {
-        self.labels.insert(key.into(), value.into());
+        self.running.labels.insert(key.into(), value.into());
         self
     }
 
     /// A port that the program listens on: `80`, `80/tcp`, `53/udp`.
     pub fn expose(&mut self, port: impl Into<String>) -> &mut Self {
-        self.ports.push(port.into());
+        self.running.ports.push(port.into());
         self
     }
 
     /// The signal that stops the container: `SIGINT`, `2`.
     pub fn stop_signal(&mut self, signal: impl Into<String>) -> &mut Self {
-        self.stop_signal = Some(signal.into());
+        self.running.stop_signal = Some(signal.into());
         self
     }
 
@@ -337,68 +330,67 @@ impl ImageBuilder {
     /// [`Conflict`](crate::ErrorKind::Conflict) with all paths at which two things would stand;
     /// [`TooLarge`](crate::ErrorKind::TooLarge); what [`Collector::collect`] says of a program.
     pub fn build(&self) -> Result<Image> {
-        let (runtime, mut names) = self.checked()?;
+        let (runtime, names) = self.checked()?;
         self.reporter.report(Progress::new(Stage::Resolve, 0, 0));
         let given = given::extras(&self.given)?;
         let closures = self.closures(&runtime)?;
         expect_complete(&closures, &self.binaries)?;
         let architecture = self.architecture(&closures)?;
-        let tree = Tree::of(&closures, &given, self.keeps_setuid);
-        let mut tree = tree.map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
-        let mut packages = None;
-        if self.has_package_db || self.asks_for_packages {
-            packages = Some(Packages::of(&copied(&tree), closures[0].root())?);
-        }
-        if let Some(known) = packages.as_ref().filter(|_| self.has_package_db) {
-            let all = [given, self.told_of(known)].concat();
-            tree = Tree::of(&closures, &all, self.keeps_setuid).map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
-        }
-        if self.keeps_capabilities {
-            tree.keep_capabilities(capabilities)?;
-        }
-        expect_small(&tree, &closures, self.max_size).map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
+        let (tree, packages) = self.tree(&closures, given)?;
+        expect_small(&tree, &closures, self.max_size).map_err(|cause| self.failed(cause))?;
         let setting = Setting::of_image(&runtime.env, runtime.workdir.as_deref().map(Path::new));
-        let proven = check::prove(&tree, &closures, &setting).map_err(|cause| cause.on(PACK, &self.binaries[0]))?;
-        let mut findings: Vec<Finding> = closures.iter().flat_map(|closure| closure.findings()).cloned().collect();
-        findings.extend(self.unused_patterns(&closures, &proven.excluded));
-        findings.extend(proven.findings);
-        findings.extend(tree.entries().iter().filter_map(dropped_bits));
-        if !self.keeps_capabilities {
-            findings.extend(dropped_capabilities(&closures, &tree)?);
-        }
-        // A program of the caller's own is of no package.
-        let is_of_packages = self.has_package_db || closures.iter().any(|closure| !closure.objects().is_empty());
-        findings.extend(packages.as_ref().filter(|known| is_of_packages && !known.has_records()).map(no_records));
-        if self.tags.is_empty() {
-            match default_name(&closures[0]) {
-                Ok(name) => names.push(name),
-                Err(finding) => findings.push(finding),
-            }
-        }
-        let mut findings = each_once(findings);
-        let runtime = Runtime { entrypoint: self.entrypoint_of(&closures[0])?, ..runtime };
+        let proven = check::prove(&tree, &closures, &setting).map_err(|cause| self.failed(cause))?;
+        let mut findings = warnings::of(&Facts {
+            closures: &closures,
+            tree: &tree,
+            packages: packages.as_ref(),
+            proven,
+            excluding: self.collector.excluding(),
+            keeps_capabilities: self.keeps_capabilities,
+            has_package_db: self.has_package_db,
+        })?;
+        let names = if names.is_empty() { default_name(&closures[0]).map(|name| vec![name]) } else { Ok(names) };
+        let entrypoint = self.running.entrypoint_of(&closures[0]).map_err(|cause| self.failed(cause))?;
         let description = Description {
             architecture,
             variant: variant(&closures),
-            runtime,
+            runtime: Runtime { entrypoint, ..runtime },
             copy: copy_line(&closures),
             created: self.created,
-            names,
+            names: noted(names, &mut findings).unwrap_or_default(),
             compression: self.compression,
         };
-        let cache = match &self.cache_dir {
-            None => None,
-            Some(dir) => self.cache(dir, &closures)?.map_err(|finding| findings.push(finding)).ok(),
-        };
+        let cache = self.cache_dir.as_ref().map(|dir| self.cache(dir, &closures)).transpose()?;
         let making = Making {
             threads: self.compressors(),
-            cache,
+            cache: cache.and_then(|cache| noted(cache, &mut findings)),
             durability: self.durability(),
             reporter: self.reporter.clone(),
         };
         let deciding = packages.as_ref().map(|packages| packages.inputs.clone()).unwrap_or_default();
         let packages = packages.map(OnceLock::from).unwrap_or_default();
         Ok(Image { closures, tree, description, findings, making, packages, deciding })
+    }
+
+    /// The files of the image, and the packages that they came from, if that is asked for.
+    fn tree(&self, closures: &[Closure], given: Vec<Extra>) -> Result<(Tree, Option<Packages>)> {
+        let tree_with =
+            |extras: &[Extra]| Tree::of(closures, extras, self.keeps_setuid).map_err(|cause| self.failed(cause));
+        let mut tree = tree_with(&given)?;
+        let asks = self.has_package_db || self.asks_for_packages;
+        let packages = asks.then(|| Packages::of(&copied(&tree), closures[0].root())).transpose()?;
+        if let Some(known) = packages.as_ref().filter(|_| self.has_package_db) {
+            tree = tree_with(&[given, self.told_of(known)].concat())?;
+        }
+        if self.keeps_capabilities {
+            tree.keep_capabilities(capabilities)?;
+        }
+        Ok((tree, packages))
+    }
+
+    /// It is told of the first program.
+    fn failed(&self, cause: Cause) -> Error {
+        cause.on(PACK, &self.binaries[0])
     }
 
     /// What tells scanners of the packages, but for what the caller puts there.
@@ -442,19 +434,11 @@ impl ImageBuilder {
         Ok(closures)
     }
 
-    /// Patterns of what to leave out that may be misspelt. `others`: what else was left out.
-    fn unused_patterns(&self, closures: &[Closure], others: &[OsString]) -> Vec<Finding> {
-        let names = closures.iter().flat_map(Closure::excluded).map(Excluded::name);
-        let names: Vec<&OsStr> = names.chain(others.iter().map(OsString::as_os_str)).collect();
-        let is_unused = |pattern: &&String| !names.iter().any(|name| excludes(pattern.as_bytes(), name));
-        self.collector.excluding().iter().filter(is_unused).map(|pattern| unused_exclude(pattern)).collect()
-    }
-
     fn collector_in_image(&self, runtime: &Runtime, shared: Vec<Need>) -> Collector {
         let mut collector = self.collector.clone();
         let provided = self.given.iter().map(Given::at).collect();
-        collector.in_image(ImageFacts { user: self.user, environment: runtime.env.clone(), provided, shared });
-        if let Some(dir) = &self.workdir {
+        collector.in_image(ImageFacts { user: self.running.user, environment: runtime.env.clone(), provided, shared });
+        if let Some(dir) = &self.running.workdir {
             collector.workdir(dir);
         }
         collector
@@ -476,7 +460,7 @@ impl ImageBuilder {
             wrong.push(format!("the time {} is later than the year 9999", self.created));
         }
         wrong.extend(self.compression.check().err());
-        wrong.extend(self.runtime_problems());
+        wrong.extend(self.running.problems());
         wrong.extend(self.given.iter().filter_map(Given::problem));
         let names: Vec<Result<Reference, String>> = self.tags.iter().map(|tag| Reference::parse(tag)).collect();
         wrong.extend(names.iter().filter_map(|name| name.as_ref().err().cloned()));
@@ -489,66 +473,7 @@ impl ImageBuilder {
                 unique.push(name);
             }
         });
-        Ok((self.runtime(), unique))
-    }
-
-    fn runtime_problems(&self) -> Vec<String> {
-        let mut wrong = Vec::new();
-        for (name, value) in &self.env {
-            if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-                wrong.push(format!("`{}` is no name of an environment variable", name.escape_debug()));
-            }
-            let elements = value.split([':', ';']).count();
-            if name == "LD_LIBRARY_PATH" && elements > MAX_PATH_ELEMENTS {
-                wrong.push(format!("LD_LIBRARY_PATH has {elements} elements; the limit is {MAX_PATH_ELEMENTS}"));
-            }
-        }
-        wrong.extend(self.ports.iter().filter(|port| !is_port(port)).map(|port| {
-            format!("`{}` is no port; give 1 to 65535, and /tcp, /udp or /sctp if you like", port.escape_debug())
-        }));
-        if self.labels.keys().any(String::is_empty) {
-            wrong.push("a label needs a name".to_owned());
-        }
-        if self.workdir.as_ref().is_some_and(|dir| !dir.starts_with('/')) {
-            wrong.push("the working directory must be an absolute path".to_owned());
-        }
-        if self.stop_signal.as_ref().is_some_and(|signal| !is_signal(signal)) {
-            wrong.push("the stop signal must be a name such as SIGINT, or a number".to_owned());
-        }
-        if self.entrypoint.as_ref().is_some_and(Vec::is_empty) {
-            wrong.push("an entrypoint needs at least one argument".to_owned());
-        }
-        wrong
-    }
-
-    fn runtime(&self) -> Runtime {
-        Runtime {
-            entrypoint: Vec::new(),
-            cmd: self.cmd.clone(),
-            env: self.env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
-            user: self.user.map(|(user, group)| match group {
-                Some(group) => format!("{user}:{group}"),
-                None => user.to_string(),
-            }),
-            workdir: self.workdir.clone(),
-            labels: self.labels.clone(),
-            ports: self.ports.iter().map(|port| with_protocol(port)).collect(),
-            stop_signal: self.stop_signal.clone(),
-        }
-    }
-
-    fn entrypoint_of(&self, program: &Closure) -> Result<Vec<String>> {
-        let path = program.program().path();
-        match (&self.entrypoint, path.to_str()) {
-            (Some(entrypoint), _) => Ok(entrypoint.clone()),
-            (None, Some(path)) => Ok(vec![path.to_owned()]),
-            (None, None) => Err(Cause::InvalidOption(vec![format!(
-                "an image's configuration is UTF-8, and the program's path in the image is not: {}; give another one \
-                 to install it at",
-                printable(path)
-            )])
-            .on(PACK, &self.binaries[0])),
-        }
+        Ok((self.running.runtime(), unique))
     }
 
     fn architecture(&self, closures: &[Closure]) -> Result<&'static str> {
@@ -598,6 +523,11 @@ fn expect_complete(closures: &[Closure], binaries: &[PathBuf]) -> Result<()> {
     Err(cause.on(PACK, &binaries[first]))
 }
 
+/// What there is, or else why not among the findings.
+fn noted<T>(result: Result<T, Finding>, findings: &mut Vec<Finding>) -> Option<T> {
+    result.map_err(|finding| findings.push(finding)).ok()
+}
+
 /// The program's file name in lower case, if that is a legal name.
 fn default_name(closure: &Closure) -> Result<Reference, Finding> {
     let name = closure.program().name();
@@ -609,81 +539,6 @@ fn default_name(closure: &Closure) -> Result<Reference, Finding> {
             printable(name),
         )
     })
-}
-
-fn unused_exclude(pattern: &str) -> Finding {
-    let pattern = printable(pattern);
-    let message =
-        format!("no program asks for a library of the name {pattern}, to leave it out; mend the pattern, or drop it");
-    Finding::warning("unused-exclude", message, pattern)
-}
-
-fn no_records(packages: &Packages) -> Finding {
-    let distribution = packages.distribution.as_ref().map_or("an unknown distribution", |known| known.name());
-    let older = packages.unread.as_deref().map(|path| {
-        let path = printable(path);
-        format!("; {path} has an older form, which is not read: rpm 4.16 or later rewrites it (rpmdb --rebuilddb)")
-    });
-    let message = format!(
-        "none of the image's files is known to a package database in the root (dpkg's, apk's, or rpm's in SQLite), so \
-         nobody is told of packages{}",
-        older.unwrap_or_default()
-    );
-    Finding::warning("package-db", message, printable(distribution))
-}
-
-const SETUID_OR_SETGID: u32 = 0o6000;
-
-fn dropped_bits(entry: &Entry) -> Option<Finding> {
-    let Content::File(source) = entry.content() else { return None };
-    let mode = source.stamp.mode & 0o7777;
-    (mode & SETUID_OR_SETGID & !entry.mode() != 0).then(|| {
-        let path = printable(entry.path());
-        Finding::warning(
-            "special-mode",
-            format!("{path} loses its setuid or setgid bit; it runs with the rights of the container's user"),
-            format_args!("mode {mode:04o}"),
-        )
-    })
-}
-
-fn capabilities(source: &Source) -> Result<Option<Vec<u8>>> {
-    SourceReader::open(source)?.capability_value()
-}
-
-/// Programs that share a library share what is to be said of it.
-fn each_once(findings: Vec<Finding>) -> Vec<Finding> {
-    let mut unique: Vec<Finding> = Vec::new();
-    for finding in findings {
-        if !unique.contains(&finding) {
-            unique.push(finding);
-        }
-    }
-    unique
-}
-
-fn dropped_capabilities(closures: &[Closure], tree: &Tree) -> Result<Vec<Finding>> {
-    let programs = closures.iter().filter(|closure| closure.has_capabilities());
-    let mut findings: Vec<Finding> = programs.map(|closure| without_capabilities(closure.program().path())).collect();
-    for entry in tree.entries().iter().filter(|entry| entry.is_given()) {
-        if let Content::File(source) = entry.content()
-            && capabilities(source)?.is_some()
-        {
-            findings.push(without_capabilities(entry.path()));
-        }
-    }
-    Ok(findings)
-}
-
-fn without_capabilities(path: &Path) -> Finding {
-    let path = printable(path);
-    Finding::warning(
-        "file-capabilities",
-        format!(
-            "{path} loses its file capabilities; keep them, or give them to the container, as with docker run --cap-add"
-        ),
-        format_args!("security.capability of {path}"),
-    )
 }
 
 /// `COPY hello /`
@@ -699,23 +554,4 @@ fn copy_line(closures: &[Closure]) -> String {
     names.retain(|name| seen.insert(name.clone()));
     let slash = if directory == Path::new("/") { "" } else { "/" };
     format!("COPY {} {}{slash}", names.join(" "), printable(directory))
-}
-
-fn is_port(port: &str) -> bool {
-    let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
-    number.parse::<u16>().is_ok_and(|number| number > 0)
-        && number.bytes().all(|byte| byte.is_ascii_digit())
-        && matches!(protocol, "tcp" | "udp" | "sctp")
-}
-
-fn with_protocol(port: &str) -> String {
-    if port.contains('/') { port.to_owned() } else { format!("{port}/tcp") }
-}
-
-fn is_signal(signal: &str) -> bool {
-    let is_number = signal.parse::<u8>().is_ok_and(|number| (1..=64).contains(&number));
-    let is_name = signal.starts_with("SIG")
-        && signal.len() > 3
-        && signal.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'+' | b'-'));
-    is_number || is_name
 }

@@ -14,6 +14,11 @@ use crate::root::{Input, Moment, Stamp};
 /// Bytes of a file that are read at a time.
 const PIECE: usize = 1 << 20;
 
+/// The capabilities that a file has of its own, as they are stored.
+pub(super) fn capabilities(source: &Source) -> Result<Option<Vec<u8>>> {
+    SourceReader::open(source)?.capability_value()
+}
+
 /// A file that was analyzed, open for its bytes.
 pub(crate) struct SourceReader<'s> {
     source: &'s Source,
@@ -62,8 +67,8 @@ impl<'s> SourceReader<'s> {
         }
     }
 
-    /// The capabilities that the file has of its own, as they are stored. A change of them is a change of the file.
-    pub(crate) fn capability_value(&self) -> Result<Option<Vec<u8>>> {
+    /// A change of them is a change of the file.
+    fn capability_value(&self) -> Result<Option<Vec<u8>>> {
         self.input.capability_value().map_err(|cause| cause.on("read", self.source.on_machine()))
     }
 
