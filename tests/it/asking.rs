@@ -193,10 +193,18 @@ fn what_a_name_contributes_to_a_terminal_is_escaped_among_colours_as_well() {
 #[test]
 fn an_error_says_what_to_do_next() {
     let object = [b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x01\0\x3e\0\x01\0\0\0".as_slice(), &[0; 40]].concat();
+    let mut cut = program(&[]).bytes();
+    cut.truncate(100);
+    let mut wrong = program(&[]).bytes();
+    wrong[4] = 3;
     let root = Root::debian()
         .file("/app", &program(&["libgone.so"]))
+        .bytes("/cut", &cut)
+        .bytes("/wrong", &wrong)
+        .bytes("/full/other", b"")
         .file("/fine", &program(&["libx.so.1"]))
         .file("/lib/libx.so.1", &library("libx.so.1"))
+        .file("/other/libx.so.1", &library("libx.so.1"))
         .bytes("/object.o", &object)
         .bytes("/text", b"text")
         .bytes("/none", b"")
@@ -223,6 +231,23 @@ fn an_error_says_what_to_do_next() {
         (vec!["explain", "fine", "libxx.so.1", "--sysroot", "."], 1, "did you mean libx.so.1? "),
         (vec!["explain", "fine", "zebra", "--sysroot", "."], 1, "in the image of fine; `scratchpack inspect`"),
         (vec!["fine"], 2, "to pack it: scratchpack build fine -o OUT"),
+        (
+            vec!["build", "cut", "-o", "x.tar"],
+            1,
+            "program headers; it may be damaged or cut off: build or copy it again",
+        ),
+        (
+            vec!["inspect", "wrong"],
+            1,
+            "EI_CLASS is 3; it must be 1 or 2; it may be damaged or cut off: build or copy it",
+        ),
+        (
+            [&fine[..], &["--file", "other/libx.so.1:/opt/x/", "--env", "LD_LIBRARY_PATH=/opt/x"]].concat(),
+            1,
+            "
+leave out what else was given and leads its loader elsewhere (a variable, a file",
+        ),
+        (vec!["check", "bare"], 0, "there is no dynamic executable in bare to check; if there should be one, give the"),
         (vec!["check", "fine"], 1, "but an ELF file itself; what can be read is"),
     ] {
         let output = scratchpack(&root, &arguments);
