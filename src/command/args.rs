@@ -305,15 +305,15 @@ pub(crate) struct Inspect {
     /// The program, by its path on this machine.
     #[arg(value_name = "BINARY")]
     pub(crate) binary: PathBuf,
-    /// A tree of who needs what, a list of the files, one a line, or all that is known.
+    /// A tree of who needs what (by default), a list of the files, one a line, or all that is known.
     ///
     /// In a list, what is odd in a name is written \xNN, and nothing is said of needs unless --with or --auto asks for them.
-    #[arg(long, value_name = "FORMAT", default_value = "tree")]
-    pub(crate) format: InspectFormat,
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<InspectFormat>,
     /// Begin with what would save most if it were not needed.
     ///
-    /// Instead of a tree, this gives a line for each file: its size, its size with what only it pulls in, and the library
-    /// through which alone it is needed.
+    /// Without --format, this gives a line for each file: its size, its size with what only it pulls in, and the library
+    /// through which alone it is needed. With --format tree, what each file needs is drawn in that order.
     #[arg(long, value_name = "KEY")]
     pub(crate) sort: Option<SortKey>,
     #[command(flatten)]
