@@ -80,13 +80,9 @@ impl<'a> Beside<'a> {
         }
     }
 
-    /// What is known before the image is written, which is what others wait for.
-    pub(super) fn write_before(&self, image: &Image) -> Result<(), Failure> {
-        self.bills.iter().try_for_each(|(file, format)| Ok(image.write_sbom(file, *format)?))
-    }
-
+    /// All of it tells of the image, so not before that is there.
     pub(super) fn write_behind(&self, image: &Image, written: Option<&Written>) -> Result<(), Failure> {
-        // It says that what it holds was approved: not before it was made.
+        self.bills.iter().try_for_each(|(file, format)| image.write_sbom(file, *format))?;
         self.lock.map_or(Ok(()), |file| image.write_lock(file))?;
         if let (Some(file), Some(written)) = (self.iidfile, written) {
             image.write_id(file, written)?;

@@ -52,7 +52,6 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
         ));
     }
     expect_as_locked(build, &mut image)?;
-    beside.write_before(&image)?;
     let written =
         output.as_ref().map(|output| timed(&mut timings.write, || output.write(&image))).transpose()?.flatten();
     let loaded = tool.as_ref().map(|tool| timed(&mut timings.load, || tool.load(&image))).transpose()?;
