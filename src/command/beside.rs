@@ -1,9 +1,13 @@
 //! What `build` writes beside the image: its id, what it hangs on, its lock, and its bills of materials.
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::fstat;
 use scratchpack::{Image, SbomFormat, Written};
 
 use super::Failure;
@@ -42,6 +46,7 @@ impl<'a> Beside<'a> {
             ));
         }
         beside.expect_different_files()?;
+        beside.outputs().into_iter().chain(beside.depfile).try_for_each(expect_no_stream)?;
         let files = beside.bills.iter().map(|(file, _)| *file);
         files.chain(beside.lock).chain(beside.iidfile).chain(beside.depfile).try_for_each(expect_writable)?;
         Ok(beside)
@@ -113,6 +118,23 @@ fn expect_writable(file: &Path) -> Result<(), Failure> {
         _ => return Ok(()),
     };
     Err(Failure::Failed(format!("cannot write {}: {why}", shown(file))))
+}
+
+/// A file to which standard output or error is redirected: another would stand at its name, and what is said be lost.
+fn expect_no_stream(file: &Path) -> Result<(), Failure> {
+    let Some(place) = fs::metadata(file).ok().filter(Metadata::is_file).map(|known| (known.dev(), known.ino())) else {
+        return Ok(());
+    };
+    let why = match () {
+        _ if is_at(place, &io::stdout()) => "standard output goes there; -o - writes the image to it",
+        _ if is_at(place, &io::stderr()) => "standard error goes there",
+        _ => return Ok(()),
+    };
+    Err(Failure::Usage(format!("{} would be replaced, and {why}; give another name", shown(file))))
+}
+
+fn is_at(place: (u64, u64), stream: &impl AsFd) -> bool {
+    fstat(stream).is_ok_and(|known| (known.st_dev, known.st_ino) == place)
 }
 
 /// The same for all names of one file.

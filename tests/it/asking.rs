@@ -257,3 +257,28 @@ leave out what else was given and leads its loader elsewhere (a variable, a file
     }
     assert!(fs::metadata(root.on_machine("/x.tar")).is_err());
 }
+
+#[test]
+fn a_file_to_which_a_stream_goes_is_no_output() {
+    let root = Root::debian().file("/app", &program(&[]));
+    let (log, place) = (root.on_machine("/log"), root.on_machine("/other"));
+    for (words, status, expected) in [
+        (&["-o", "/dev/stdout"][..], 2, "/dev/stdout would be replaced, and standard output goes there; -o - writes"),
+        (&["-o", "log"], 2, "log would be replaced"),
+        (&["-o", "x.tar", "--iidfile", "/dev/fd/1"], 2, "/dev/fd/1 would be replaced"),
+        (&["-o", "x.tar", "--depfile", "./log"], 2, "./log would be replaced"),
+        (&["-o", "/dev/stderr"], 2, "and standard error goes there; give another name"),
+        (&["-o", "-"], 0, ""),
+    ] {
+        let streams = [&log, &place].map(|path| fs::File::create(path).unwrap());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_scratchpack"));
+        command.args(["build", "app", "--sysroot", "."]).args(words).current_dir(root.path());
+        let [stdout, stderr] = streams;
+        let ended = command.stdout(stdout).stderr(stderr).status().unwrap();
+        let said = fs::read_to_string(&place).unwrap();
+        assert_eq!(ended.code(), Some(status), "{words:?}: {said}");
+        assert!(said.contains(expected), "{words:?}: {said}");
+        assert_eq!(fs::metadata(&log).unwrap().len() > 0, status == 0, "{words:?}");
+        assert!(!root.on_machine("/x.tar").exists());
+    }
+}
