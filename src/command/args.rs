@@ -64,15 +64,15 @@ impl From<Inspection> for Arguments {
     }
 }
 
-#[derive(Args, Default)]
+#[derive(Args, Clone, Default)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub(crate) struct Search {
     /// A directory that is `/` for everything but the program itself.
     #[arg(long, value_name = "DIR", help_heading = "What goes in")]
-    sysroot: Option<PathBuf>,
+    pub(crate) sysroot: Option<PathBuf>,
     /// A directory to search for libraries, as LD_LIBRARY_PATH does; may be repeated.
     #[arg(long, value_name = "DIR", help_heading = "What goes in")]
-    library_path: Vec<PathBuf>,
+    pub(crate) library_path: Vec<PathBuf>,
     /// A library that the program loads by itself (dlopen), with all that it needs; may be repeated.
     ///
     /// A name is searched for as the program's loader would; a path is one on this machine.
@@ -154,7 +154,7 @@ impl Search {
     }
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[command(
     override_usage = "scratchpack build [OPTIONS] <BINARY>... -o <OUT>\n       scratchpack build [OPTIONS] <BINARY>... --load",
     mut_args(in_order)
@@ -255,6 +255,11 @@ pub(crate) struct Build {
     /// for each compilation makes one.
     #[arg(long, value_name = "FILE", help_heading = "How it is made")]
     pub(crate) locked: Option<PathBuf>,
+    /// Write nothing, and only say what is wrong already, before the programs are built.
+    ///
+    /// What is below DIR will be made with them, and is not looked at. For tools that compile first, as cargo scratchpack does.
+    #[arg(long, value_name = "DIR", help_heading = "How it is made")]
+    pub(crate) before_build: Option<PathBuf>,
     /// A warning fails the build, before anything is written.
     #[arg(long, help_heading = "How it is made")]
     pub(crate) strict: bool,

@@ -12,6 +12,7 @@ use scratchpack::{Image, SbomFormat, Written};
 
 use super::Failure;
 use super::args::Build;
+use super::beforehand::is_unbuilt;
 use super::output::shown;
 
 /// Where it is written.
@@ -48,7 +49,8 @@ impl<'a> Beside<'a> {
         beside.expect_different_files()?;
         beside.outputs().into_iter().chain(beside.depfile).try_for_each(expect_no_stream)?;
         let files = beside.bills.iter().map(|(file, _)| *file);
-        files.chain(beside.lock).chain(beside.iidfile).chain(beside.depfile).try_for_each(expect_writable)?;
+        let mut files = files.chain(beside.lock).chain(beside.iidfile).chain(beside.depfile);
+        files.try_for_each(|file| if is_unbuilt(build, file) { Ok(()) } else { expect_writable(file) })?;
         Ok(beside)
     }
 
@@ -112,12 +114,26 @@ fn form_of(file: &Path) -> Result<SbomFormat, Failure> {
 
 /// Says before all work what would otherwise fail behind it.
 fn expect_writable(file: &Path) -> Result<(), Failure> {
-    let why = match fs::metadata(file) {
-        Ok(metadata) if !metadata.is_file() => "it is no regular file, and will not be replaced; give another name",
-        Err(_) if !directory_of(file).is_dir() => "there is no such directory; make it first",
-        _ => return Ok(()),
+    if fs::metadata(file).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(unwritable(file, "it is no regular file, and will not be replaced; give another name"));
+    }
+    expect_directory_of(file)
+}
+
+/// What is there, or a link to somewhere, has one. What keeps others from being looked at, who writes there will tell.
+pub(super) fn expect_directory_of(file: &Path) -> Result<(), Failure> {
+    let is_none = match fs::metadata(directory_of(file)) {
+        Ok(known) => !known.is_dir(),
+        Err(error) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
     };
-    Err(Failure::Failed(format!("cannot write {}: {why}", shown(file))))
+    match is_none && fs::symlink_metadata(file).is_err() {
+        true => Err(unwritable(file, "there is no such directory; make it first")),
+        false => Ok(()),
+    }
+}
+
+pub(super) fn unwritable(path: &Path, why: &str) -> Failure {
+    Failure::Failed(format!("cannot write {}: {why}", shown(path)))
 }
 
 /// A file to which standard output or error is redirected: another would stand at its name, and what is said be lost.
