@@ -151,6 +151,10 @@ impl Elf {
         if len > MAX_FILE {
             return Err(Cause::malformed(format!("it has {len} bytes; the limit is {MAX_FILE}")));
         }
+        Elf::parsed(source, len, buffers).map_err(Cause::of_damage)
+    }
+
+    fn parsed<R: ReadAt + ?Sized>(source: &R, len: u64, buffers: &mut Buffers) -> Result<Elf, Cause> {
         let mut reader = Reader::new(source, len, buffers);
         let segments = Segments::read(&mut reader)?;
         let interpreter = read_interpreter(&mut reader, &segments)?;

@@ -1,6 +1,7 @@
 //! Parses the arguments, runs a subcommand, and says how it went.
 
 mod args;
+mod beforehand;
 mod beside;
 mod build;
 mod changes;

@@ -89,7 +89,7 @@ pub(crate) enum Cause {
     Unsupported(String),
     #[error("{}", .0.join("\n"))]
     Conflict(Vec<String>),
-    #[error("the image would not run as the program does on this machine\n{}", .0.join("\n"))]
+    #[error("the image would not run as the program does on this machine\n{}\n{ELSEWHERE}", .0.join("\n"))]
     Unprovable(Vec<String>),
     #[error("{}", .0.join("\n"))]
     InvalidOption(Vec<String>),
@@ -101,9 +101,22 @@ pub(crate) enum Cause {
     TooLarge(Vec<String>),
 }
 
+const ELSEWHERE: &str = "leave out what else was given and leads its loader elsewhere (a variable, a file, a link, a library \
+                         path), or link the program so that it finds what it needs by itself (RUNPATH)";
+
 impl Cause {
     pub(crate) fn malformed(what: impl Into<String>) -> Self {
         Cause::Malformed(what.into())
+    }
+
+    /// The same of a file that contradicts itself, with what helps: linkers write no such file.
+    pub(crate) fn of_damage(self) -> Self {
+        match self {
+            Cause::Malformed(what) => {
+                Cause::Malformed(format!("{what}; it may be damaged or cut off: build or copy it again"))
+            }
+            other => other,
+        }
     }
 
     /// Completes the cause with the operation that failed.

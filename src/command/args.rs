@@ -64,15 +64,15 @@ impl From<Inspection> for Arguments {
     }
 }
 
-#[derive(Args, Default)]
+#[derive(Args, Clone, Default)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub(crate) struct Search {
     /// A directory that is `/` for everything but the program itself.
     #[arg(long, value_name = "DIR", help_heading = "What goes in")]
-    sysroot: Option<PathBuf>,
+    pub(crate) sysroot: Option<PathBuf>,
     /// A directory to search for libraries, as LD_LIBRARY_PATH does; may be repeated.
     #[arg(long, value_name = "DIR", help_heading = "What goes in")]
-    library_path: Vec<PathBuf>,
+    pub(crate) library_path: Vec<PathBuf>,
     /// A library that the program loads by itself (dlopen), with all that it needs; may be repeated.
     ///
     /// A name is searched for as the program's loader would; a path is one on this machine.
@@ -154,7 +154,7 @@ impl Search {
     }
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[command(
     override_usage = "scratchpack build [OPTIONS] <BINARY>... -o <OUT>\n       scratchpack build [OPTIONS] <BINARY>... --load",
     mut_args(in_order)
@@ -255,6 +255,11 @@ pub(crate) struct Build {
     /// for each compilation makes one.
     #[arg(long, value_name = "FILE", help_heading = "How it is made")]
     pub(crate) locked: Option<PathBuf>,
+    /// Write nothing, and only say what is wrong already, before the programs are built.
+    ///
+    /// What is below DIR will be made with them, and is not looked at. For tools that compile first, as cargo scratchpack does.
+    #[arg(long, value_name = "DIR", help_heading = "How it is made")]
+    pub(crate) before_build: Option<PathBuf>,
     /// A warning fails the build, before anything is written.
     #[arg(long, help_heading = "How it is made")]
     pub(crate) strict: bool,
@@ -305,15 +310,15 @@ pub(crate) struct Inspect {
     /// The program, by its path on this machine.
     #[arg(value_name = "BINARY")]
     pub(crate) binary: PathBuf,
-    /// A tree of who needs what, a list of the files, one a line, or all that is known.
+    /// A tree of who needs what (by default), a list of the files, one a line, or all that is known.
     ///
     /// In a list, what is odd in a name is written \xNN, and nothing is said of needs unless --with or --auto asks for them.
-    #[arg(long, value_name = "FORMAT", default_value = "tree")]
-    pub(crate) format: InspectFormat,
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<InspectFormat>,
     /// Begin with what would save most if it were not needed.
     ///
-    /// Instead of a tree, this gives a line for each file: its size, its size with what only it pulls in, and the library
-    /// through which alone it is needed.
+    /// Without --format, this gives a line for each file: its size, its size with what only it pulls in, and the library
+    /// through which alone it is needed. With --format tree, what each file needs is drawn in that order.
     #[arg(long, value_name = "KEY")]
     pub(crate) sort: Option<SortKey>,
     #[command(flatten)]

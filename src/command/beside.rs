@@ -1,13 +1,18 @@
 //! What `build` writes beside the image: its id, what it hangs on, its lock, and its bills of materials.
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::fstat;
 use scratchpack::{Image, SbomFormat, Written};
 
 use super::Failure;
 use super::args::Build;
+use super::beforehand::is_unbuilt;
 use super::output::shown;
 
 /// Where it is written.
@@ -42,8 +47,10 @@ impl<'a> Beside<'a> {
             ));
         }
         beside.expect_different_files()?;
+        beside.outputs().into_iter().chain(beside.depfile).try_for_each(expect_no_stream)?;
         let files = beside.bills.iter().map(|(file, _)| *file);
-        files.chain(beside.lock).chain(beside.iidfile).chain(beside.depfile).try_for_each(expect_writable)?;
+        let mut files = files.chain(beside.lock).chain(beside.iidfile).chain(beside.depfile);
+        files.try_for_each(|file| if is_unbuilt(build, file) { Ok(()) } else { expect_writable(file) })?;
         Ok(beside)
     }
 
@@ -80,13 +87,9 @@ impl<'a> Beside<'a> {
         }
     }
 
-    /// What is known before the image is written, which is what others wait for.
-    pub(super) fn write_before(&self, image: &Image) -> Result<(), Failure> {
-        self.bills.iter().try_for_each(|(file, format)| Ok(image.write_sbom(file, *format)?))
-    }
-
+    /// All of it tells of the image, so not before that is there.
     pub(super) fn write_behind(&self, image: &Image, written: Option<&Written>) -> Result<(), Failure> {
-        // It says that what it holds was approved: not before it was made.
+        self.bills.iter().try_for_each(|(file, format)| image.write_sbom(file, *format))?;
         self.lock.map_or(Ok(()), |file| image.write_lock(file))?;
         if let (Some(file), Some(written)) = (self.iidfile, written) {
             image.write_id(file, written)?;
@@ -111,12 +114,43 @@ fn form_of(file: &Path) -> Result<SbomFormat, Failure> {
 
 /// Says before all work what would otherwise fail behind it.
 fn expect_writable(file: &Path) -> Result<(), Failure> {
-    let why = match fs::metadata(file) {
-        Ok(metadata) if !metadata.is_file() => "it is no regular file, and will not be replaced; give another name",
-        Err(_) if !directory_of(file).is_dir() => "there is no such directory; make it first",
+    if fs::metadata(file).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(unwritable(file, "it is no regular file, and will not be replaced; give another name"));
+    }
+    expect_directory_of(file)
+}
+
+/// What is there, or a link to somewhere, has one. What keeps others from being looked at, who writes there will tell.
+pub(super) fn expect_directory_of(file: &Path) -> Result<(), Failure> {
+    let is_none = match fs::metadata(directory_of(file)) {
+        Ok(known) => !known.is_dir(),
+        Err(error) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+    };
+    match is_none && fs::symlink_metadata(file).is_err() {
+        true => Err(unwritable(file, "there is no such directory; make it first")),
+        false => Ok(()),
+    }
+}
+
+pub(super) fn unwritable(path: &Path, why: &str) -> Failure {
+    Failure::Failed(format!("cannot write {}: {why}", shown(path)))
+}
+
+/// A file to which standard output or error is redirected: another would stand at its name, and what is said be lost.
+fn expect_no_stream(file: &Path) -> Result<(), Failure> {
+    let Some(place) = fs::metadata(file).ok().filter(Metadata::is_file).map(|known| (known.dev(), known.ino())) else {
+        return Ok(());
+    };
+    let why = match () {
+        _ if is_at(place, &io::stdout()) => "standard output goes there; -o - writes the image to it",
+        _ if is_at(place, &io::stderr()) => "standard error goes there",
         _ => return Ok(()),
     };
-    Err(Failure::Failed(format!("cannot write {}: {why}", shown(file))))
+    Err(Failure::Usage(format!("{} would be replaced, and {why}; give another name", shown(file))))
+}
+
+fn is_at(place: (u64, u64), stream: &impl AsFd) -> bool {
+    fstat(stream).is_ok_and(|known| (known.st_dev, known.st_ino) == place)
 }
 
 /// The same for all names of one file.

@@ -4,12 +4,13 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use scratchpack::{Compression, Entry, EntryKind, ErrorKind, Image, ImageBuilder, Level, Written};
+use scratchpack::{Compression, Entry, EntryKind, ErrorKind, Image, ImageBuilder, Level, Lock, Written};
 use serde::Serialize;
 
 use super::Failure;
 use super::args::{Build, Kind, ReportFormat};
-use super::beside::Beside;
+use super::beforehand;
+use super::beside::{Beside, expect_directory_of, unwritable};
 use super::changes::{ChangeReport, change_reports, not_as_locked};
 use super::clock::{Timings, timed};
 use super::load::Tool;
@@ -19,12 +20,34 @@ use super::report::{ClosureReport, excluded_reports, need_reports, report_failur
 use super::sizes::write_sizes;
 
 pub(crate) fn run(build: &Build) -> Result<(), Failure> {
-    let output = build.output.as_deref().map(|out| Output::of(build, out)).transpose()?;
-    let target = output.as_ref().and_then(Output::target);
-    let beside = Beside::of(build, target)?;
-    // Before anything is written, because without it all would be for nothing.
-    let tool = build.load.then(Tool::find).transpose()?;
-    let mut builder = builder(build)?;
+    match &build.before_build {
+        Some(directory) => beforehand::check(build, directory),
+        None => make(build),
+    }
+}
+
+/// What can be known without looking at a program.
+pub(super) struct Plan<'a> {
+    output: Option<Output<'a>>,
+    beside: Beside<'a>,
+    tool: Option<Tool>,
+    pub(super) builder: ImageBuilder,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn of(build: &'a Build) -> Result<Self, Failure> {
+        let output = build.output.as_deref().map(|out| Output::of(build, out)).transpose()?;
+        let target = output.as_ref().and_then(Output::target);
+        let beside = Beside::of(build, target)?;
+        build.locked.as_deref().map_or(Ok(()), |lock| expect_lock(build, lock))?;
+        // Before anything is written, because without it all would be for nothing.
+        let tool = build.load.then(Tool::find).transpose()?;
+        Ok(Plan { output, beside, tool, builder: builder(build)? })
+    }
+}
+
+fn make(build: &Build) -> Result<(), Failure> {
+    let Plan { output, beside, tool, mut builder } = Plan::of(build)?;
     let bar = Bar::of(&mut builder, build.quiet);
     let mut timings = Timings::default();
     let mut image = match timed(&mut timings.resolve, || builder.build()) {
@@ -52,7 +75,6 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
         ));
     }
     expect_as_locked(build, &mut image)?;
-    beside.write_before(&image)?;
     let written =
         output.as_ref().map(|output| timed(&mut timings.write, || output.write(&image))).transpose()?.flatten();
     let loaded = tool.as_ref().map(|tool| timed(&mut timings.load, || tool.load(&image))).transpose()?;
@@ -77,12 +99,7 @@ pub(crate) fn run(build: &Build) -> Result<(), Failure> {
 /// With `--locked`, the image must hold what the lock says.
 fn expect_as_locked(build: &Build, image: &mut Image) -> Result<(), Failure> {
     let Some(file) = &build.locked else { return Ok(()) };
-    let changes = image.compare_with_lock(file).map_err(|error| match error.kind() {
-        ErrorKind::NotFound if error.path() == Some(file) => {
-            Failure::Failed(format!("there is no lock {}; write it with --lock first", shown(file)))
-        }
-        _ => error.into(),
-    })?;
+    let changes = image.compare_with_lock(file)?;
     if changes.is_empty() {
         return Ok(());
     }
@@ -90,6 +107,17 @@ fn expect_as_locked(build: &Build, image: &mut Image) -> Result<(), Failure> {
         write_json(&Report { changes: change_reports(&changes), ..Report::of(build, image, None) })?;
     }
     Err(Failure::Failed(not_as_locked(file, &changes)))
+}
+
+/// It is read again when there is something to compare it with.
+fn expect_lock(build: &Build, file: &Path) -> Result<(), Failure> {
+    if beforehand::is_unbuilt(build, file) {
+        return Ok(());
+    }
+    Lock::read(file).map(drop).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Failure::Failed(format!("there is no lock {}; write it with --lock first", shown(file))),
+        _ => error.into(),
+    })
 }
 
 /// What `-o` and `--type` say.
@@ -112,7 +140,21 @@ impl<'a> Output<'a> {
         if output.is_stdout() && build.format == ReportFormat::Json {
             return Err(Failure::Usage("standard output cannot hold the image and a report; give another -o".into()));
         }
+        if !output.is_stdout() && !beforehand::is_unbuilt(build, path) {
+            output.expect_room()?;
+        }
         Ok(output)
+    }
+
+    /// Says before all work what would otherwise fail behind it.
+    fn expect_room(&self) -> Result<(), Failure> {
+        expect_directory_of(self.path)?;
+        match self.kind {
+            Kind::Rootfs if self.path.read_dir().is_ok_and(|mut entries| entries.next().is_some()) => {
+                Err(unwritable(self.path, "the directory is not empty; remove it, or give a new name"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn is_stdout(&self) -> bool {

@@ -28,7 +28,11 @@ struct ProblemReport {
 pub(crate) fn run(check: &Check) -> Result<(), Failure> {
     let result = scratchpack::check(&check.path)?;
     if result.programs() == 0 {
-        let words = format!("there is no dynamic executable in {} to check", shown(&check.path));
+        let words = format!(
+            "there is no dynamic executable in {} to check; if there should be one, give the whole image (docker save, \
+             scratchpack build -o) or the root directory that has it",
+            shown(&check.path)
+        );
         say(Message::Warning, &words);
     }
     match check.format {

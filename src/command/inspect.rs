@@ -1,5 +1,6 @@
 //! `scratchpack inspect`
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::Path;
@@ -19,25 +20,18 @@ const REMEDY: &str = "install what has it, or give the directory that it is in w
 pub(crate) fn run(inspect: &Inspect) -> Result<(), Failure> {
     let closure = match inspect.search.collector().collect(&inspect.binary) {
         Ok(closure) => closure,
-        Err(error) if inspect.format == InspectFormat::Json => {
+        Err(error) if inspect.format == Some(InspectFormat::Json) => {
             report_refusal(&inspect.search, &inspect.binary, |report| write_json(&report))?;
             return Err(error.into());
         }
         Err(error) => return Err(error.into()),
     };
-    match (inspect.format, inspect.sort) {
-        (InspectFormat::Tree, None) => write_tree(&closure)?,
-        (InspectFormat::Tree, Some(SortKey::Size)) => write_table(&closure)?,
-        (InspectFormat::List, None) => write_list(std::iter::once(closure.program()).chain(closure.objects()))?,
-        (InspectFormat::List, Some(SortKey::Size)) => write_list(closure.weights().iter().map(Weight::object))?,
-        (InspectFormat::Json, None) => write_json(&ClosureReport::of(&closure))?,
-        (InspectFormat::Json, Some(SortKey::Size)) => write_json(&ClosureReport::of(&closure).by_size())?,
-    }
+    write(inspect, &closure)?;
     match inspect.format {
-        InspectFormat::Json => {}
+        Some(InspectFormat::Json) => {}
         // Who wants the files, and does not ask for needs, is told of the files: to find needs takes longer.
-        InspectFormat::List if !inspect.search.asks_for_needs() => say_findings(closure.search_findings(), false),
-        InspectFormat::List | InspectFormat::Tree => say_findings(closure.findings(), inspect.search.auto),
+        Some(InspectFormat::List) if !inspect.search.asks_for_needs() => say_findings(closure.search_findings(), false),
+        _ => say_findings(closure.findings(), inspect.search.auto),
     }
     closure.missing().iter().for_each(|missing| say(Message::Error, &missing.to_string()));
     if closure.missing().iter().any(|missing| missing.version().is_none() && missing.note().is_none()) {
@@ -47,6 +41,18 @@ pub(crate) fn run(inspect: &Inspect) -> Result<(), Failure> {
     // The process ends, and what it holds is not worth being given back piece by piece.
     std::mem::forget(closure);
     if is_whole { Ok(()) } else { Err(Failure::Said) }
+}
+
+fn write(inspect: &Inspect, closure: &Closure) -> io::Result<()> {
+    let is_by_size = inspect.sort == Some(SortKey::Size);
+    match inspect.format {
+        None if is_by_size => write_table(closure),
+        None | Some(InspectFormat::Tree) => write_tree(closure, is_by_size),
+        Some(InspectFormat::List) if is_by_size => write_list(closure.weights().iter().map(Weight::object)),
+        Some(InspectFormat::List) => write_list(std::iter::once(closure.program()).chain(closure.objects())),
+        Some(InspectFormat::Json) if is_by_size => write_json(&ClosureReport::of(closure).by_size()),
+        Some(InspectFormat::Json) => write_json(&ClosureReport::of(closure)),
+    }
 }
 
 fn write_list<'c>(objects: impl Iterator<Item = &'c Object>) -> io::Result<()> {
@@ -62,12 +68,12 @@ fn write_table(closure: &Closure) -> io::Result<()> {
     out.flush()
 }
 
-fn write_tree(closure: &Closure) -> io::Result<()> {
+fn write_tree(closure: &Closure, is_by_size: bool) -> io::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let program = closure.program();
     let sizes = Sizes::of(closure);
     writeln!(out, "{}  {}", shown(program.opened()), sizes.of_object(program))?;
-    let mut tree = Tree { closure, sizes, out: &mut out, shown: HashSet::new() };
+    let mut tree = Tree { closure, sizes, is_by_size, out: &mut out, shown: HashSet::new() };
     let is_last = program.requests().is_empty();
     match (program.elf().interpreter(), closure.interpreter()) {
         (None, _) => tree.line("", true, "statically linked: it needs no other file")?,
@@ -85,21 +91,30 @@ const DEEPEST: usize = 1_000;
 struct Tree<'a, W> {
     closure: &'a Closure,
     sizes: Sizes<'a>,
+    is_by_size: bool,
     out: &'a mut W,
     shown: HashSet<&'a Path>,
 }
 
 impl<'a, W: Write> Tree<'a, W> {
     fn requests(&mut self, indent: &str, object: &'a Object) -> io::Result<()> {
-        let requests = object.requests();
+        let mut requests: Vec<&Request> = object.requests().iter().collect();
+        if self.is_by_size {
+            // What has none stands behind, and equals in the order in which they are loaded.
+            requests.sort_by_key(|request| Reverse(self.answer(request).map(|object| self.sizes.whole_of(object))));
+        }
         for (number, request) in requests.iter().enumerate() {
             self.request(indent, number + 1 == requests.len(), request)?;
         }
         Ok(())
     }
 
+    fn answer(&self, request: &Request) -> Option<&'a Object> {
+        request.path().and_then(|path| self.closure.object_at(path))
+    }
+
     fn request(&mut self, indent: &str, is_last: bool, request: &'a Request) -> io::Result<()> {
-        match request.path().and_then(|path| self.closure.object_at(path)) {
+        match self.answer(request) {
             Some(object) => self.object(indent, is_last, request.name(), object),
             None if request.is_missing() => {
                 self.line(indent, is_last, &format!("{}  not found", shown(request.name())))

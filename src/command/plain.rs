@@ -10,9 +10,11 @@ use super::args::{Inspect, InspectFormat, Search};
 pub(super) fn inspection(arguments: &[OsString]) -> Option<Inspect> {
     let words: Vec<&[u8]> = arguments.iter().map(|argument| argument.as_bytes()).collect();
     let (format, binary) = match words[..] {
-        [b"inspect", binary] => (InspectFormat::Tree, binary),
-        [b"inspect", b"--format", name, binary] | [b"inspect", binary, b"--format", name] => (format(name)?, binary),
-        [b"inspect", option, binary] => (format(option.strip_prefix(b"--format=")?)?, binary),
+        [b"inspect", binary] => (None, binary),
+        [b"inspect", b"--format", name, binary] | [b"inspect", binary, b"--format", name] => {
+            (Some(format(name)?), binary)
+        }
+        [b"inspect", option, binary] => (Some(format(option.strip_prefix(b"--format=")?)?), binary),
         _ => return None,
     };
     let is_name = binary.first().is_some_and(|first| *first != b'-');
@@ -90,7 +92,8 @@ mod tests {
             [("tree", InspectFormat::Tree), ("list", InspectFormat::List), ("json", InspectFormat::Json)]
         {
             let arguments = ["inspect", "--format", name, "app"].map(OsString::from);
-            let expected = Inspect { binary: "app".into(), format, sort: None, search: Search::default() };
+            let expected =
+                Inspect { binary: "app".into(), format: Some(format), sort: None, search: Search::default() };
             assert_eq!(inspection(&arguments).as_ref(), Some(&expected));
             assert_eq!(parsed(&arguments), Some(expected));
         }

@@ -33,10 +33,15 @@ impl<'c> Sizes<'c> {
 
     pub(super) fn of_object(&self, object: &Object) -> String {
         let own = in_words(object.size());
-        match self.0.get(object.path()).map(Weight::whole) {
-            Some(whole) if whole > object.size() => format!("{own}, {} with what only it pulls in", in_words(whole)),
+        match self.whole_of(object) {
+            whole if whole > object.size() => format!("{own}, {} with what only it pulls in", in_words(whole)),
             _ => own,
         }
+    }
+
+    /// With what only it pulls in.
+    pub(super) fn whole_of(&self, object: &Object) -> u64 {
+        self.0.get(object.path()).map_or(object.size(), Weight::whole)
     }
 }
 

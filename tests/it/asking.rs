@@ -193,10 +193,18 @@ fn what_a_name_contributes_to_a_terminal_is_escaped_among_colours_as_well() {
 #[test]
 fn an_error_says_what_to_do_next() {
     let object = [b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x01\0\x3e\0\x01\0\0\0".as_slice(), &[0; 40]].concat();
+    let mut cut = program(&[]).bytes();
+    cut.truncate(100);
+    let mut wrong = program(&[]).bytes();
+    wrong[4] = 3;
     let root = Root::debian()
         .file("/app", &program(&["libgone.so"]))
+        .bytes("/cut", &cut)
+        .bytes("/wrong", &wrong)
+        .bytes("/full/other", b"")
         .file("/fine", &program(&["libx.so.1"]))
         .file("/lib/libx.so.1", &library("libx.so.1"))
+        .file("/other/libx.so.1", &library("libx.so.1"))
         .bytes("/object.o", &object)
         .bytes("/text", b"text")
         .bytes("/none", b"")
@@ -223,6 +231,30 @@ fn an_error_says_what_to_do_next() {
         (vec!["explain", "fine", "libxx.so.1", "--sysroot", "."], 1, "did you mean libx.so.1? "),
         (vec!["explain", "fine", "zebra", "--sysroot", "."], 1, "in the image of fine; `scratchpack inspect`"),
         (vec!["fine"], 2, "to pack it: scratchpack build fine -o OUT"),
+        (
+            vec!["build", "cut", "-o", "x.tar"],
+            1,
+            "program headers; it may be damaged or cut off: build or copy it again",
+        ),
+        (
+            vec!["inspect", "wrong"],
+            1,
+            "EI_CLASS is 3; it must be 1 or 2; it may be damaged or cut off: build or copy it",
+        ),
+        (
+            [&fine[..], &["--file", "other/libx.so.1:/opt/x/", "--env", "LD_LIBRARY_PATH=/opt/x"]].concat(),
+            1,
+            "
+leave out what else was given and leads its loader elsewhere (a variable, a file",
+        ),
+        (vec!["check", "bare"], 0, "there is no dynamic executable in bare to check; if there should be one, give the"),
+        (
+            vec!["build", "fine", "--sysroot", ".", "-o", "no/x.tar"],
+            1,
+            "cannot write no/x.tar: there is no such directory",
+        ),
+        (vec!["build", "fine", "--sysroot", ".", "-o", "full", "--type", "rootfs"], 1, "remove it, or give a new name"),
+        ([&fine[..], &["--locked", "no.lock"]].concat(), 1, "there is no lock no.lock; write it with --lock first"),
         (vec!["check", "fine"], 1, "but an ELF file itself; what can be read is"),
     ] {
         let output = scratchpack(&root, &arguments);
@@ -231,4 +263,65 @@ fn an_error_says_what_to_do_next() {
         assert!(said.contains(next), "{arguments:?}: {said}");
     }
     assert!(fs::metadata(root.on_machine("/x.tar")).is_err());
+}
+
+#[test]
+fn a_file_to_which_a_stream_goes_is_no_output() {
+    let root = Root::debian().file("/app", &program(&[]));
+    let (log, place) = (root.on_machine("/log"), root.on_machine("/other"));
+    for (words, status, expected) in [
+        (&["-o", "/dev/stdout"][..], 2, "/dev/stdout would be replaced, and standard output goes there; -o - writes"),
+        (&["-o", "log"], 2, "log would be replaced"),
+        (&["-o", "x.tar", "--iidfile", "/dev/fd/1"], 2, "/dev/fd/1 would be replaced"),
+        (&["-o", "x.tar", "--depfile", "./log"], 2, "./log would be replaced"),
+        (&["-o", "/dev/stderr"], 2, "and standard error goes there; give another name"),
+        (&["-o", "-"], 0, ""),
+    ] {
+        let streams = [&log, &place].map(|path| fs::File::create(path).unwrap());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_scratchpack"));
+        command.args(["build", "app", "--sysroot", "."]).args(words).current_dir(root.path());
+        let [stdout, stderr] = streams;
+        let ended = command.stdout(stdout).stderr(stderr).status().unwrap();
+        let said = fs::read_to_string(&place).unwrap();
+        assert_eq!(ended.code(), Some(status), "{words:?}: {said}");
+        assert!(said.contains(expected), "{words:?}: {said}");
+        assert_eq!(fs::metadata(&log).unwrap().len() > 0, status == 0, "{words:?}");
+        assert!(!root.on_machine("/x.tar").exists());
+    }
+}
+
+#[test]
+fn before_a_build_all_is_told_that_its_programs_cannot_change() {
+    let root = Root::debian()
+        .file("/fine", &program(&["libx.so.1"]))
+        .file("/lib/libx.so.1", &library("libx.so.1"))
+        .file("/out/old", &program(&["libgone.so"]))
+        .bytes("/text", b"text");
+    for (words, status, expected) in [
+        // What is below the directory may be made, and made anew.
+        (&["out/new"][..], 0, ""),
+        (&["out/old", "fine"], 0, ""),
+        (&["out/new", "--file", "out/a.conf:/a", "--library-path", "out/lib", "--iidfile", "out/ids/a"], 0, ""),
+        (&["out/new", "--locked", "./out/../out/a.lock", "--lock", "out/b/b.lock"], 0, ""),
+        (&["out/new", "--file", "a.conf:/a"], 1, "a.conf: no such file"),
+        (&["out/new", "--library-path", "lib64/no"], 2, "cannot search the library path lib64/no"),
+        (&["out/new", "--iidfile", "out/../ids/a"], 1, "cannot write out/../ids/a: there is no such directory"),
+        (&["out/new", "--iidfile", "outer/a"], 1, "cannot write outer/a: there is no such directory"),
+        (&["out/new", "--locked", "a.lock"], 1, "there is no lock a.lock"),
+        (&["out/new", "--locked", "text"], 1, "text"),
+        (&["out/new", "text"], 1, "cannot analyze text"),
+        (&["out/new", "gone"], 1, "cannot analyze gone"),
+        (&["out/new", "fine", "--install", "/a"], 2, "an install path is for one program"),
+        (&["fine"], 0, ""),
+    ] {
+        let build = ["build", "--before-build", "out", "--sysroot", ".", "-o", "x.tar"];
+        let output = scratchpack(&root, &[&build, words].concat());
+        assert_eq!(output.status.code(), Some(status), "{words:?}: {}", err(&output));
+        assert!(err(&output).contains(expected) && out(&output).is_empty(), "{words:?}: {}", err(&output));
+        assert_eq!(err(&output).is_empty(), status == 0, "{words:?}: {}", err(&output));
+        assert!(!root.on_machine("/x.tar").exists() && !root.on_machine("/out/ids").exists(), "{words:?}");
+    }
+    // With what else is not there yet, no other program can be looked at.
+    let words = ["build", "out/new", "fine", "--before-build", "out", "--sysroot", "out/root", "-o", "x.tar"];
+    assert_eq!(scratchpack(&root, &words).status.code(), Some(0));
 }

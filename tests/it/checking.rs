@@ -183,7 +183,8 @@ fn a_damaged_executable_cannot_be_checked() {
     let mut damaged = program(&[]).bytes();
     damaged.truncate(100);
     let problems = with_loader(vec![bytes("app", &damaged)]).problems(&ALL);
-    assert_eq!(problems, ["/app cannot be checked: the file ends within its program headers"]);
+    let why = "the file ends within its program headers; it may be damaged or cut off: build or copy it again";
+    assert_eq!(problems, [format!("/app cannot be checked: {why}")]);
 }
 
 #[test]

@@ -166,3 +166,30 @@ fn a_bill_never_replaces_what_goes_into_the_image() {
     let error = root.image("/app").write_sbom(root.on_machine("/app"), SbomFormat::Spdx).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutputRefused);
 }
+
+#[cfg(feature = "cli")]
+mod of_the_command {
+    use std::fs;
+
+    use super::root;
+    use crate::command::{err, scratchpack};
+
+    #[test]
+    fn a_build_that_fails_leaves_the_bill_of_the_image_before() {
+        let root = root().bytes("/full/other", b"no layout");
+        let build = |output: &str, more: &[&str]| {
+            let words = ["build", "app", "--sysroot", ".", "-o", output, "--sbom", "app.cdx.json"];
+            let output = scratchpack(&root, &[&words, more].concat());
+            (output.status.code(), err(&output), fs::read_to_string(root.on_machine("/app.cdx.json")).ok())
+        };
+        let (status, said, first) = build("app.tar", &[]);
+        assert_eq!((status, first.is_some()), (Some(0), true), "{said}");
+        // Known as late as when it is written.
+        let (status, said, bill) = build("full/", &["--label", "a=b", "-t", "other:1"]);
+        assert_eq!((status, &bill), (Some(1), &first), "{said}");
+        let (status, said, bill) = build("app.tar", &["--max-size", "1", "-t", "other:1"]);
+        assert_eq!((status, &bill), (Some(1), &first), "{said}");
+        let (status, said, bill) = build("app.tar", &["-t", "other:1"]);
+        assert!(status == Some(0) && bill.is_some() && bill != first, "{said}");
+    }
+}

@@ -66,6 +66,7 @@ mod of_the_command {
 
     use super::heavy;
     use crate::command::{err, out, scratchpack};
+    use crate::elf::{library, program};
 
     #[test]
     fn sizes_are_told_by_file_and_with_what_only_it_pulls_in() {
@@ -95,6 +96,30 @@ mod of_the_command {
         let line = |name: &str| tree.lines().find(|line| line.contains(name)).unwrap();
         assert!(line("liba.so =>").ends_with(" kB with what only it pulls in"), "{tree}");
         assert!(line("libdata.so =>").ends_with(" kB"), "{tree}");
+    }
+
+    #[test]
+    fn a_tree_by_size_has_the_largest_first_of_what_a_file_needs() {
+        let root = heavy();
+        let app = program(&["libgone.so", "libsmall.so", "liba.so"]);
+        let root = root.file("/app", &app).file("/lib/libsmall.so", &library("libsmall.so"));
+        let tree = |more: &[&str]| {
+            let output = scratchpack(&root, &[&["inspect", "app", "--sysroot", "."], more].concat());
+            out(&output)
+        };
+        let order = |tree: &str| {
+            let line = |name: &str| tree.lines().position(|line| line.contains(name)).unwrap();
+            let mut names = ["libgone.so", "libsmall.so =>", "liba.so =>"];
+            names.sort_by_key(|name| line(name));
+            names
+        };
+        let plain = tree(&[]);
+        assert_eq!(order(&plain), ["libgone.so", "libsmall.so =>", "liba.so =>"], "{plain}");
+        assert_eq!(tree(&["--format", "tree"]), plain);
+        let sorted = tree(&["--sort", "size", "--format", "tree"]);
+        assert_eq!(order(&sorted), ["liba.so =>", "libsmall.so =>", "libgone.so"], "{sorted}");
+        assert!(sorted.lines().last().unwrap().starts_with("└── libgone.so"), "{sorted}");
+        assert_eq!(sorted.lines().count(), plain.lines().count());
     }
 
     #[test]

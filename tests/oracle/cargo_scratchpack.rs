@@ -118,6 +118,82 @@ fn what_makes_no_sense_is_refused_before_anything_is_compiled() {
 }
 
 #[test]
+fn what_would_fail_whatever_the_program_is_fails_before_anything_is_compiled() {
+    if !tools::are_here(&["cargo", "rustc"]) {
+        return;
+    }
+    let project = package();
+    fs::write(project.path("app.lock"), "no lock").unwrap();
+    let programs = project.path("programs");
+    fs::create_dir(&programs).unwrap();
+    for (name, program) in [
+        ("cargo", tools::find("cargo").unwrap()),
+        ("rustc", tools::find("rustc").unwrap()),
+        ("scratchpack", env!("CARGO_BIN_EXE_scratchpack").into()),
+        ("cargo-scratchpack", env!("CARGO_BIN_EXE_cargo-scratchpack").into()),
+    ] {
+        symlink(program, programs.join(name)).unwrap();
+    }
+    let meant = "so app.lock is taken for a program; --locked=app.lock holds the image to a lock\n";
+    for (words, status, expected) in [
+        (&["-o", "no/app.tar"][..], 1, "cannot write no/app.tar: there is no such directory; make it first"),
+        (&["-o", "no/app/"], 1, "cannot write no/app/: there is no such directory"),
+        (&["-o", "src", "--type", "rootfs"], 1, "cannot write src: the directory is not empty"),
+        (&["-o", "-", "--iidfile", "no/id"], 1, "cannot write no/id: there is no such directory"),
+        (&["-o", "-", "--locked=no.lock"], 1, "there is no lock no.lock; write it with --lock first"),
+        (&["-o", "-", "--locked=app.lock"], 1, "app.lock"),
+        (&["-o", "-", "--locked", "app.lock"], 1, meant),
+        (&["-o", "-", "other"], 1, "cannot analyze other: no such file"),
+        (&["-o", "-", "--file", "no.conf:/etc/app.conf"], 1, "no.conf: no such file"),
+        (&["-o", "-", "--library-path", "no"], 2, "cannot search the library path no"),
+        (&["-o", "-", "--jobs", "2", "-j2"], 2, "cannot be used multiple times"),
+        (&["-o", "-", "--help=all"], 2, "unexpected value 'all'"),
+        (&["-o", "-", "--before-build", "."], 2, "cannot be used multiple times"),
+        (&["--load"], 1, "neither docker nor podman is on PATH"),
+        // What is below cargo's directory alone is not known.
+        (&["-o", "target/app.tar", "--iidfile", "src/../no/id"], 1, "cannot write src/../no/id"),
+        (&["-o", "other/app.tar", "--target-dir", "other", "--iidfile", "target/id"], 1, "cannot write target/id"),
+    ] {
+        let words = ["scratchpack"].iter().chain(words).copied().collect::<Vec<_>>();
+        let said = project.command(&words).env("PATH", &programs).output().unwrap();
+        let (ended, said) = (said.status.code(), text(&said.stderr));
+        assert_eq!(ended, Some(status), "{words:?}: {said}");
+        assert!(said.contains(expected), "{words:?}: {said}");
+        assert!(!project.path("target").exists() && !project.path("other").exists(), "{words:?}");
+    }
+}
+
+#[test]
+fn what_cargo_will_make_is_not_missed_before() {
+    if !tools::are_here(&["cargo", "cc"]) {
+        return;
+    }
+    let project = package();
+    let words = [
+        "scratchpack",
+        "-o",
+        "./src/../target/debug/app.tar",
+        "--iidfile",
+        "target/debug/app.id",
+        "--library-path",
+        "target/debug/deps",
+        "--file",
+        "target/debug/app.d:/app.d",
+        "--no-sync",
+        "target/debug/app",
+        "--install",
+        "/app",
+    ];
+    // Two programs are too many for --install, which is known; that there are two is all that is known of them.
+    let said = refused(&project, &words, 2);
+    assert!(said.contains("install"), "{said}");
+    assert!(!project.path("target").exists());
+    tools::run(&mut project.command(&words[..words.len() - 3]));
+    verify_output(&project.path("target/debug/app.tar"));
+    assert!(project.path("target/debug/app.id").exists());
+}
+
+#[test]
 fn where_cargo_fails_nothing_is_packed_and_one_line_says_so() {
     if !tools::are_here(&["cargo"]) {
         return;
@@ -158,7 +234,7 @@ fn without_the_command_that_packs_it_says_how_to_have_it() {
     fs::create_dir(&elsewhere).unwrap();
     symlink(env!("CARGO_BIN_EXE_scratchpack"), elsewhere.join("scratchpack")).unwrap();
     let mut found = Command::new(&own);
-    let output = found.arg("--relase").env("PATH", &elsewhere).env("CARGO", "/bin/false").output().unwrap();
+    let output = found.arg("--relase").env("PATH", &elsewhere).env("CARGO", env!("CARGO")).output().unwrap();
     assert!(text(&output.stderr).contains("unexpected argument '--relase'"), "{}", text(&output.stderr));
 }
 

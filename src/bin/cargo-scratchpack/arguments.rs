@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 use std::vec::IntoIter;
 
 use scratchpack::printable;
@@ -64,6 +65,10 @@ pub(crate) struct Arguments {
     pub(crate) every: Vec<OsString>,
     /// The values of `--package`.
     pub(crate) packages: Vec<OsString>,
+    /// The value of `--target-dir`.
+    pub(crate) target_directory: Option<PathBuf>,
+    /// What may be meant as a value of `--locked`, and is none.
+    pub(crate) behind_locked: Option<OsString>,
     /// Whether `--bin` or `--example` names the program.
     pub(crate) is_named: bool,
     /// Whether it is an example.
@@ -77,22 +82,36 @@ pub(crate) fn read(given: Vec<OsString>) -> Result<Request, Failure> {
     let mut rest = given.into_iter();
     let mut arguments = Arguments::default();
     let mut next = rest.next().filter(|first| first != "scratchpack").or_else(|| rest.next());
+    let mut is_behind_locked = false;
     while let Some(argument) = next {
+        let is_locked = argument == "--locked";
         match argument.as_bytes() {
-            b"-h" | b"--help" => return Ok(Request::Help),
-            b"-V" | b"--version" => return Ok(Request::Version),
+            b"--help" => return Ok(Request::Help),
+            b"--version" => return Ok(Request::Version),
             // Programs, whatever they look like.
             b"--" => arguments.scratchpack.extend([argument].into_iter().chain(rest.by_ref())),
             [b'-', b'-', ..] => arguments.take_long(&argument, &mut rest)?,
-            [b'-', _, ..] => arguments.take_short(&argument, &mut rest)?,
-            _ => arguments.scratchpack.push(argument),
+            [b'-', _, ..] => {
+                if let Some(request) = arguments.take_short(&argument, &mut rest)? {
+                    return Ok(request);
+                }
+            }
+            _ => arguments.take_program(argument, is_behind_locked),
         }
+        is_behind_locked = is_locked;
         next = rest.next();
     }
     Ok(Request::Pack(arguments))
 }
 
 impl Arguments {
+    fn take_program(&mut self, argument: OsString, is_behind_locked: bool) {
+        if is_behind_locked {
+            self.behind_locked = Some(argument.clone());
+        }
+        self.scratchpack.push(argument);
+    }
+
     fn take_long(&mut self, argument: &OsStr, rest: &mut IntoIter<OsString>) -> Result<(), Failure> {
         let (name, value) = split(argument);
         match (name.to_str(), value) {
@@ -108,22 +127,26 @@ impl Arguments {
         Ok(())
     }
 
-    /// Several letters may share a hyphen, and a value may follow at once.
-    fn take_short(&mut self, argument: &OsStr, rest: &mut IntoIter<OsString>) -> Result<(), Failure> {
+    /// Several letters may share a hyphen, and a value may follow at once. One of them may ask for something else.
+    fn take_short(&mut self, argument: &OsStr, rest: &mut IntoIter<OsString>) -> Result<Option<Request>, Failure> {
         let letters = argument.as_bytes();
         for (at, letter) in letters.iter().enumerate().skip(1) {
             match letter {
                 b'r' => self.take_flag("-r"),
                 b'v' => self.take_flag("-v"),
                 b'q' => self.take_flag("--quiet"),
-                b'p' | b'F' | b'j' | b'Z' => return self.take_short_value(*letter, &letters[at + 1..], rest),
+                b'h' => return Ok(Some(Request::Help)),
+                b'V' => return Ok(Some(Request::Version)),
+                b'p' | b'F' | b'j' | b'Z' => {
+                    return self.take_short_value(*letter, &letters[at + 1..], rest).map(|()| None);
+                }
                 _ => {
                     self.scratchpack.push(OsString::from_vec([b"-", &letters[at..]].concat()));
-                    return Ok(());
+                    return Ok(None);
                 }
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn take_short_value(&mut self, letter: u8, tail: &[u8], rest: &mut IntoIter<OsString>) -> Result<(), Failure> {
@@ -155,6 +178,7 @@ impl Arguments {
             }
             "--bin" => self.is_named = true,
             "--example" => (self.is_named, self.is_example) = (true, true),
+            "--target-dir" => self.target_directory = Some(value.clone().into()),
             "--package" | "-p" => self.packages.push(value.clone()),
             // cargo has words and negative numbers for it as well.
             "--jobs" if is_count(&value) => self.scratchpack.extend([name.into(), value.clone()]),
@@ -194,7 +218,7 @@ mod tests {
     use super::{Arguments, FLAGS, Request, WITH_VALUE, read};
     use crate::Failure;
     use crate::help::HELP;
-    use std::ffi::OsString;
+    use std::ffi::{OsStr, OsString};
 
     fn arguments(given: &str) -> Arguments {
         match read(given.split(' ').map(OsString::from).collect()) {
@@ -240,6 +264,34 @@ mod tests {
         assert_eq!(every, ["--manifest-path", "a/Cargo.toml", "--offline", "-Z", "x"]);
         assert_eq!(packages, ["a", "b"]);
         assert!(is_named);
+        assert_eq!(arguments("--target-dir a").target_directory, Some("a".into()));
+    }
+
+    #[test]
+    fn help_and_version_are_told_among_other_letters_as_well() {
+        let read = |given: &str| read(given.split(' ').map(OsString::from).collect());
+        for given in ["-h", "-rh", "-qvh", "--help", "-r -t app:1 --help"] {
+            assert!(matches!(read(given), Ok(Request::Help)), "{given}");
+        }
+        for given in ["-V", "-qV", "--version", "scratchpack -rV"] {
+            assert!(matches!(read(given), Ok(Request::Version)), "{given}");
+        }
+        for given in ["-oh", "-rth", "-ph", "-FV", "--cmd -h", "-- -h"] {
+            assert!(matches!(read(given), Ok(Request::Pack(_))), "{given}");
+        }
+    }
+
+    #[test]
+    fn a_word_behind_locked_may_be_meant_as_its_value() {
+        for (given, expected) in [
+            ("--locked a.lock -o -", Some("a.lock")),
+            ("--locked -o - app", None),
+            ("--locked=a.lock app", None),
+            ("app --locked", None),
+            ("--cmd --locked app", None),
+        ] {
+            assert_eq!(arguments(given).behind_locked.as_deref(), expected.map(OsStr::new), "{given}");
+        }
     }
 
     #[test]

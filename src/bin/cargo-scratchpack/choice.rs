@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use scratchpack::printable;
 use serde::Deserialize;
@@ -12,9 +13,10 @@ use super::build::{cargo, output};
 
 /// What `cargo metadata` says (cargo book, "cargo metadata").
 #[derive(Deserialize)]
-struct Metadata {
+pub(crate) struct Metadata {
     packages: Vec<Package>,
     workspace_default_members: Vec<String>,
+    target_directory: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -32,22 +34,28 @@ struct Target {
     kind: Vec<String>,
 }
 
-/// The program's name; none where the arguments name it, or name packages in a way that cargo alone understands.
-pub(crate) fn choose(arguments: &Arguments) -> Result<Option<String>, Failure> {
-    if arguments.is_named {
-        return Ok(None);
-    }
-    let mut command = cargo("metadata");
-    let said = output(command.args(["--no-deps", "--format-version", "1"]).args(&arguments.every))?;
-    let metadata: Metadata = serde_json::from_slice(&said)
-        .map_err(|error| Failure::Failed(format!("cargo metadata says what cannot be read: {error}")))?;
-    match metadata.selected(&arguments.packages).as_slice() {
-        [] => Ok(None),
-        packages => only(packages).map(Some),
-    }
-}
-
 impl Metadata {
+    pub(crate) fn of(arguments: &Arguments) -> Result<Metadata, Failure> {
+        let mut command = cargo("metadata");
+        let said = output(command.args(["--no-deps", "--format-version", "1"]).args(&arguments.every))?;
+        serde_json::from_slice(&said)
+            .map_err(|error| Failure::Failed(format!("cargo metadata says what cannot be read: {error}")))
+    }
+
+    /// Where cargo builds.
+    pub(crate) fn target_directory<'a>(&'a self, arguments: &'a Arguments) -> &'a Path {
+        arguments.target_directory.as_deref().unwrap_or(&self.target_directory)
+    }
+
+    /// The program's name; none where the arguments name it, or name packages in a way that cargo alone understands.
+    pub(crate) fn choose(&self, arguments: &Arguments) -> Result<Option<String>, Failure> {
+        match self.selected(&arguments.packages).as_slice() {
+            _ if arguments.is_named => Ok(None),
+            [] => Ok(None),
+            packages => only(packages).map(Some),
+        }
+    }
+
     /// Those that `--package` names or, without any, those that cargo takes in this directory.
     fn selected(&self, names: &[impl AsRef<OsStr>]) -> Vec<&Package> {
         let is_named = |package: &&Package| names.iter().any(|name| package.is_called(name.as_ref()));
@@ -94,7 +102,7 @@ mod tests {
     use super::{Metadata, only};
     use crate::Failure;
 
-    const METADATA: &str = r##"{"workspace_default_members": ["#a", "#b"], "packages": [
+    const METADATA: &str = r##"{"target_directory": "/t", "workspace_default_members": ["#a", "#b"], "packages": [
         {"id": "#a", "name": "a", "version": "1.0.0", "default_run": null, "targets": [
             {"name": "a", "kind": ["lib"]}, {"name": "a", "kind": ["bin"]}, {"name": "test", "kind": ["test"]}]},
         {"id": "#b", "name": "b", "version": "2.0.0", "default_run": "y", "targets": [

@@ -16,6 +16,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use arguments::{Arguments, Request};
+use choice::Metadata;
 use pack::Scratchpack;
 
 /// How it ended other than well.
@@ -48,8 +49,9 @@ fn run(given: Vec<OsString>) -> Result<(), Failure> {
 /// What can be wrong without a program is found before one is compiled, which may take long.
 fn pack(arguments: &Arguments) -> Result<(), Failure> {
     let scratchpack = Scratchpack::find()?;
-    scratchpack.check(&arguments.scratchpack)?;
-    let choice = choice::choose(arguments)?;
+    let workspace = Metadata::of(arguments)?;
+    scratchpack.check(arguments, workspace.target_directory(arguments))?;
+    let choice = workspace.choose(arguments)?;
     let program = build::program(arguments, choice.as_deref())?;
     Err(scratchpack.replace_this_process(&program, &arguments.scratchpack))
 }

@@ -1,7 +1,7 @@
 //! The command `scratchpack`, which packs.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,23 @@ use std::process::{Command, Stdio};
 use scratchpack::printable;
 
 use super::Failure;
+use super::arguments::Arguments;
 
 const NAME: &str = "scratchpack";
 
-/// Below a file nothing can be.
-const NOWHERE: &str = "/dev/null/program";
+/// Where in cargo's directory it is, is not known yet.
+const UNBUILT: &str = "program";
 
 /// What it says then is about its own arguments alone.
-const MORE: &[u8] = b"cargo scratchpack --help tells of the program and of the options that are cargo's.\n";
+const MORE: &str = "cargo scratchpack --help tells of the program and of the options that are cargo's.\n";
+
+fn not_a_lock(word: &OsStr) -> String {
+    let word = printable(word);
+    format!(
+        "cargo-scratchpack: note: --locked is cargo's and takes no value, so {word} is taken for a program; --locked={word} \
+         holds the image to a lock\n"
+    )
+}
 
 pub(crate) struct Scratchpack(PathBuf);
 
@@ -35,29 +44,35 @@ impl Scratchpack {
         })
     }
 
-    /// Has it look at its arguments, for a program that cannot be there: so nothing is packed.
-    pub(crate) fn check(&self, arguments: &[OsString]) -> Result<(), Failure> {
-        let output = self
-            .build(Path::new(NOWHERE), arguments)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| self.fault(&error))?;
-        if output.status.code() != Some(2) {
+    /// Has it look at its arguments before anything is below the directory where cargo builds. Nothing is packed.
+    pub(crate) fn check(&self, arguments: &Arguments, target_directory: &Path) -> Result<(), Failure> {
+        let mut command = self.build();
+        // What the caller gives may end with programs that look like options.
+        command.arg("--before-build").arg(target_directory).arg(target_directory.join(UNBUILT));
+        let status =
+            command.args(&arguments.scratchpack).stdin(Stdio::null()).status().map_err(|error| self.fault(&error))?;
+        if status.success() {
             return Ok(());
         }
+        let status = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+        let more = match (&arguments.behind_locked, status) {
+            (Some(word), _) => not_a_lock(word),
+            (None, 2) => MORE.to_owned(),
+            (None, _) => String::new(),
+        };
         // Nobody may be listening.
-        let _ = io::stderr().write_all(&[output.stderr.as_slice(), MORE].concat());
-        Err(Failure::Said(2))
+        let _ = io::stderr().write_all(more.as_bytes());
+        Err(Failure::Said(status))
     }
 
     /// So its status, and the signals that it gets, are ours.
     pub(crate) fn replace_this_process(&self, program: &Path, arguments: &[OsString]) -> Failure {
-        self.fault(&self.build(program, arguments).exec())
+        self.fault(&self.build().arg(program).args(arguments).exec())
     }
 
-    fn build(&self, program: &Path, arguments: &[OsString]) -> Command {
+    fn build(&self) -> Command {
         let mut command = Command::new(&self.0);
-        command.arg("build").arg(program).args(arguments);
+        command.arg("build");
         command
     }
 
