@@ -110,10 +110,12 @@
 //! On Windows it compiles as well, and has what looks at one file: [`Elf`], with what that tells ([`ByteOrder`], [`Class`],
 //! [`Dependency`], [`DependencyKind`], [`DlopenNote`], [`ElfKind`], [`Machine`], [`Priority`], [`VersionNeed`]); [`Error`],
 //! [`ErrorKind`] and [`Result`], with the types of [`Error::missing`] ([`Attempt`], [`Missing`], [`Rule`], [`Why`]);
-//! [`limits`], and [`printable`]. All else walks the paths of a Linux system or writes them, and is there on a Unix alone:
-//! there, use WSL. A file with a name in it that is not UTF-8 is an error on Windows, which has no such names.
+//! [`limits`], and [`printable`]. A file with a name in it that is not UTF-8 is an error there, for Windows has no such names.
+//! All else walks the paths of a Linux system or writes them, and needs a Unix: use it within WSL.
 
 #![forbid(unsafe_code)]
+// docs.rs says of each item where it is there.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // What only the modules for Unix use is compiled elsewhere as well, and dead.
 #![cfg_attr(not(unix), allow(dead_code, unreachable_pub, unused_imports))]
 
