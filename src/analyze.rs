@@ -8,8 +8,10 @@ mod dynamic;
 mod hints;
 mod loadable;
 mod machine;
+mod names;
 mod notes;
 mod numbers;
+mod open;
 mod reader;
 mod sections;
 mod segments;
@@ -18,7 +20,6 @@ mod symbols;
 mod versions;
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use goblin::elf::dynamic::{DF_1_NODEFLIB, DF_1_PIE};
@@ -27,8 +28,8 @@ use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_EH_FRAME, PT_GNU_RELRO, PT_
 
 use crate::error::{Cause, Result};
 use crate::limits::{MAX_FILE, MAX_INTERPRETER};
-use crate::root::{Root, Walker};
 use dynamic::Dynamic;
+use names::name;
 use reader::Reader;
 use segments::Segments;
 use versions::{Version, Versions};
@@ -117,7 +118,9 @@ impl Elf {
     ///
     /// # Errors
     /// [`NotElf`](crate::ErrorKind::NotElf), [`Malformed`](crate::ErrorKind::Malformed), or
-    /// [`NotAProgram`](crate::ErrorKind::NotAProgram) for object files and core dumps.
+    /// [`NotAProgram`](crate::ErrorKind::NotAProgram) for object files and core dumps. On Windows also
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for one with a name in it that is not UTF-8, as all names are there; so no
+    /// name is ever changed.
     ///
     /// ```
     /// let error = scratchpack::Elf::parse(b"#!/bin/sh\n").unwrap_err();
@@ -134,10 +137,8 @@ impl Elf {
     pub fn read(path: impl AsRef<Path>) -> Result<Elf> {
         let path = path.as_ref();
         let read = || {
-            let root = Root::host().map_err(crate::Error::into_cause)?;
-            let absolute = std::path::absolute(path)?;
-            let (_, input) = Walker::new(&root).open(&absolute).map_err(crate::root::Fault::into_cause)?;
-            Elf::read_from(&input.file, input.stamp.size)
+            let (file, size) = open::open(path)?;
+            Elf::read_from(&file, size)
         };
         read().map_err(|cause: Cause| cause.on("analyze", path))
     }
@@ -408,7 +409,7 @@ fn read_interpreter<R: ReadAt + ?Sized>(
     }
     match bytes.split(|&byte| byte == 0).next() {
         None | Some([]) => Err(Cause::malformed("its PT_INTERP is empty")),
-        Some(path) => Ok(Some(OsString::from_vec(path.to_vec()))),
+        Some(path) => name(path, "its PT_INTERP").map(|path| Some(path.to_owned())),
     }
 }
 

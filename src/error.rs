@@ -4,8 +4,7 @@ use std::fmt::{self, Debug, Display, Formatter};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
-
+use crate::system;
 use crate::text::{count, printable};
 use crate::trace::Missing;
 
@@ -47,7 +46,8 @@ pub enum ErrorKind {
     Unresolved,
     /// Needs that the caller wants met, and for which the root has nothing.
     Unmet,
-    /// Valid, but nothing that this crate can pack.
+    /// Valid, but nothing that this crate can pack; or a file with a name that this system cannot have: one that is not UTF-8,
+    /// on Windows.
     Unsupported,
     /// Two different things were to stand at one path of the image.
     Conflict,
@@ -181,6 +181,7 @@ impl From<io::Error> for Cause {
     }
 }
 
+#[cfg(unix)]
 impl From<rustix::io::Errno> for Cause {
     fn from(errno: rustix::io::Errno) -> Self {
         io::Error::from(errno).into()
@@ -239,14 +240,9 @@ fn io_words(error: &io::Error) -> String {
         io::ErrorKind::ReadOnlyFilesystem => format!("{error}; write elsewhere, or mount it for writing"),
         io::ErrorKind::FileTooLarge => format!("{error}; raise the limit (ulimit -f), or write elsewhere"),
         io::ErrorKind::InvalidFilename => format!("{error}; give a shorter one"),
-        _ => match Errno::from_io_error(error) {
-            Some(Errno::MFILE) => format!("{error}; raise the limit (ulimit -n)"),
-            Some(Errno::NFILE) => format!("{error}; close what has many, or raise the system's limit (fs.file-max)"),
-            Some(Errno::NOTCONN | Errno::STALE | Errno::HOSTDOWN | Errno::TIMEDOUT) => {
-                format!("{error}; mount it again, or unmount it")
-            }
-            Some(Errno::IO) => format!("{error}; see the system's log, a disk may be failing"),
-            _ => error.to_string(),
+        _ => match system::remedy(error) {
+            Some(next) => format!("{error}; {next}"),
+            None => error.to_string(),
         },
     }
 }

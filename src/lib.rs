@@ -105,51 +105,80 @@
 //!
 //! # Platforms
 //! It runs on Linux. It also compiles for macOS, to pack with a sysroot what was cross-compiled for Linux; nobody has run its
-//! tests there. For Windows it does not compile: use it within WSL. The README has what is different on each.
+//! tests there. The README has what is different.
+//!
+//! On Windows it compiles as well, and has what looks at one file: [`Elf`], with what that tells ([`ByteOrder`], [`Class`],
+//! [`Dependency`], [`DependencyKind`], [`DlopenNote`], [`ElfKind`], [`Machine`], [`Priority`], [`VersionNeed`]); [`Error`],
+//! [`ErrorKind`] and [`Result`], with the types of [`Error::missing`] ([`Attempt`], [`Missing`], [`Rule`], [`Why`]);
+//! [`limits`], and [`printable`]. A file with a name in it that is not UTF-8 is an error there, for Windows has no such names.
+//! All else walks the paths of a Linux system or writes them, and needs a Unix: use it within WSL.
 
 #![forbid(unsafe_code)]
+// docs.rs says of each item where it is there.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+// What only the modules for Unix use is compiled elsewhere as well, and dead.
+#![cfg_attr(not(unix), allow(dead_code, unreachable_pub, unused_imports))]
 
-#[cfg(not(unix))]
+#[cfg(all(feature = "cli", not(unix)))]
 compile_error!(
-    "scratchpack needs a Unix, for the names in ELF files are bytes; on Windows, build it and use it within WSL"
+    "the commands scratchpack and cargo-scratchpack need a Unix; on Windows, build and use them within WSL, or use the \
+     library without the feature `cli`, which analyzes ELF files there"
 );
 
 mod analyze;
+#[cfg(unix)]
 mod assemble;
+#[cfg(unix)]
 pub mod build_script;
+#[cfg(unix)]
 mod check;
+#[cfg(unix)]
 mod collect;
 mod error;
+#[cfg(unix)]
 mod finding;
+#[cfg(unix)]
 mod json;
 pub mod limits;
+#[cfg(unix)]
 mod lock;
 mod need;
+#[cfg(unix)]
 mod packages;
+#[cfg(unix)]
 mod root;
-#[cfg(feature = "sbom")]
+#[cfg(all(unix, feature = "sbom"))]
 mod sbom;
 mod system;
 mod text;
 mod trace;
+#[cfg(unix)]
 mod tree;
 
 pub use analyze::{
     ByteOrder, Class, Dependency, DependencyKind, DlopenNote, Elf, ElfKind, Machine, Priority, VersionNeed,
 };
+#[cfg(unix)]
 pub use assemble::{Compression, Image, ImageBuilder, Progress, Stage, Written};
+#[cfg(unix)]
 pub use check::{Check, Problem, check};
-#[cfg(fuzzing)]
+#[cfg(all(unix, fuzzing))]
 #[doc(hidden)]
 pub use collect::fuzzing;
+#[cfg(unix)]
 pub use collect::{Closure, Collector, Explanation, Libc, Link, Object, Request, Weight};
 pub use error::{Error, ErrorKind, Result};
+#[cfg(unix)]
 pub use finding::{Finding, Level};
+#[cfg(unix)]
 pub use lock::{Change, ChangeKind, Diff, ImageDiff, Lock, LockEntry, LockedKind, SettingChange, diff};
+#[cfg(unix)]
 pub use need::{Clue, Evidence, Excluded, Need, Requirement};
+#[cfg(unix)]
 pub use packages::{Distribution, Package};
-#[cfg(feature = "sbom")]
+#[cfg(all(unix, feature = "sbom"))]
 pub use sbom::SbomFormat;
 pub use text::printable;
 pub use trace::{Attempt, Missing, Rule, Why};
+#[cfg(unix)]
 pub use tree::{Entry, EntryKind};

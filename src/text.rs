@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::fmt::{self, Display, Formatter, Write};
-use std::os::unix::ffi::OsStrExt;
 
 /// Shows a name or path in a message: what no terminal should get, and bytes that are not UTF-8, as `\xNN`, a backslash as
 /// `\\`.
@@ -11,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 /// the order of its letters around. So these are not printed: control characters, and the marks that change the direction
 /// of text or end a line (Unicode's Bidi_Control, U+2028, U+2029).
 pub fn printable<S: AsRef<OsStr> + ?Sized>(name: &S) -> impl Display + '_ {
-    Printable(name.as_ref().as_bytes())
+    Printable(name.as_ref().as_encoded_bytes())
 }
 
 /// Whether a character of a name could do something to a terminal, rather than be seen on it.

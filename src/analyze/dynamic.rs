@@ -1,7 +1,6 @@
 //! The dynamic section: what an object is called, what it needs, and where it looks (gABI, "Dynamic Section").
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use goblin::elf::dynamic::{
     DT_FLAGS_1, DT_GNU_HASH, DT_HASH, DT_JMPREL, DT_NEEDED, DT_NULL, DT_PLTRELSZ, DT_REL, DT_RELA, DT_RELASZ, DT_RELSZ,
@@ -10,6 +9,7 @@ use goblin::elf::dynamic::{
 use goblin::elf::program_header::{PT_DYNAMIC, ProgramHeader};
 use scroll::ctx::SizeWith;
 
+use super::names::name;
 use super::numbers::word_at;
 use super::reader::{ReadAt, Reader};
 use super::segments::Segments;
@@ -18,6 +18,7 @@ use super::{Dependency, DependencyKind, symbols};
 use crate::error::Cause;
 use crate::limits::{MAX_DYNAMIC_ENTRIES, MAX_NAME, MAX_NEEDED, MAX_NEEDED_NAMES, MAX_PATH_ELEMENTS, MAX_PATH_LIST};
 use crate::need::Known;
+use crate::system;
 
 // Sun's tags, which elf(5) lists and goblin does not.
 const DT_AUXILIARY: u64 = 0x7fff_fffd;
@@ -260,7 +261,7 @@ impl Strings {
         limit: u64,
         reader: &mut Reader<'_, R>,
     ) -> Result<OsString, Cause> {
-        self.bytes(at, what, limit, reader).map(|bytes| OsStr::from_bytes(bytes).to_owned())
+        self.bytes(at, what, limit, reader).and_then(|bytes| name(bytes, what)).map(OsStr::to_owned)
     }
 
     /// The same, where it was read.
@@ -292,7 +293,7 @@ fn too_long() -> Cause {
 }
 
 fn expect_few(list: &OsStr, what: &str) -> Result<(), Cause> {
-    let elements = memchr::memchr_iter(b':', list.as_bytes()).count() + 1;
+    let elements = memchr::memchr_iter(b':', list.as_encoded_bytes()).count() + 1;
     match elements > MAX_PATH_ELEMENTS {
         true => Err(Cause::malformed(format!("{what} has {elements} elements; the limit is {MAX_PATH_ELEMENTS}"))),
         false => Ok(()),
@@ -319,8 +320,9 @@ pub(super) fn tables<R: ReadAt + ?Sized>(reader: &mut Reader<'_, R>, segments: &
 
 /// The names in a list of objects (`audit_list_next` in glibc).
 fn elements(list: &OsStr) -> Vec<OsString> {
-    let elements = list.as_bytes().split(|&byte| byte == b':').filter(|element| !element.is_empty());
-    elements.map(|element| OsString::from_vec(element.to_vec())).collect()
+    let elements = list.as_encoded_bytes().split(|&byte| byte == b':').filter(|element| !element.is_empty());
+    // A part of a name between colons is one as well.
+    elements.filter_map(system::os_str).map(OsStr::to_owned).collect()
 }
 
 impl DependencyKind {

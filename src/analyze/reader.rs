@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use crate::error::Cause;
+use crate::system;
 
 /// Bytes fetched at a time: the headers of nearly every file fit, and a page costs no more than a part of one.
 const WINDOW: usize = 4096;
@@ -31,7 +31,7 @@ impl ReadAt for File {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
-            match FileExt::read_at(self, &mut buffer[filled..], offset + filled as u64) {
+            match system::read_at(self, &mut buffer[filled..], offset + filled as u64) {
                 Ok(0) => break,
                 Ok(n) => filled += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -41,15 +41,15 @@ impl ReadAt for File {
         Ok(filled)
     }
 
-    // Memory that is read into need not be made zero before.
     fn fill(&self, bytes: &mut Vec<u8>, offset: u64) -> io::Result<()> {
         let start = bytes.len();
         while bytes.len() < bytes.capacity() {
             let offset = offset + (bytes.len() - start) as u64;
-            match rustix::io::pread(self, rustix::buffer::spare_capacity(bytes), offset) {
+            match system::read_into_room(self, bytes, offset) {
                 Ok(0) => break,
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(errno.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())

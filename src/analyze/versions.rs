@@ -3,16 +3,17 @@
 
 use std::ffi::OsStr;
 use std::ops::Range;
-use std::os::unix::ffi::OsStrExt;
 
 use goblin::elf::dynamic::{DT_VERDEF, DT_VERNEED};
 
 use super::dynamic::{Entries, Strings};
+use super::names::name;
 use super::numbers::{u16_at, u32_at};
 use super::reader::{ReadAt, Reader};
 use super::segments::Segments;
 use crate::error::Cause;
 use crate::limits::{MAX_NAME, MAX_VERSION_NAMES, MAX_VERSIONS};
+use crate::system;
 
 /// `vna_flags`: the object runs without it.
 const VER_FLG_WEAK: u16 = 2;
@@ -52,7 +53,7 @@ impl<'e> VersionNeed<'e> {
 /// What an object says of versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Versions {
-    /// All names, one behind the other.
+    /// All names, one behind the other, each one that this system has.
     names: Vec<u8>,
     needed: Vec<Need>,
     /// `None` where there is no `DT_VERDEF`.
@@ -111,7 +112,7 @@ impl Versions {
     }
 
     fn name(&self, name: &Name) -> &OsStr {
-        OsStr::from_bytes(&self.names[name.start as usize..name.end as usize])
+        system::os_str(&self.names[name.start as usize..name.end as usize]).unwrap_or_default()
     }
 }
 
@@ -182,7 +183,8 @@ impl<'r, 'a, R: ReadAt + ?Sized> Table<'r, 'a, R> {
     /// Puts a string to the names.
     fn name(&mut self, at: u32) -> Result<Name, Cause> {
         let start = self.names.len();
-        self.names.extend_from_slice(self.strings.bytes(u64::from(at), "a version", MAX_NAME, self.reader)?);
+        let bytes = self.strings.bytes(u64::from(at), "a version", MAX_NAME, self.reader)?;
+        self.names.extend_from_slice(name(bytes, "a version")?.as_encoded_bytes());
         match u32::try_from(self.names.len()) {
             Ok(end) if self.names.len() <= MAX_VERSION_NAMES => Ok(start as u32..end),
             _ => Err(Cause::malformed(format!(
