@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Failure;
 use super::args::{Build, Kind, ReportFormat};
 use super::beside::Beside;
-use super::changes::{ChangeReport, change_reports, not_as_locked};
+use super::changes::{ChangeReports, not_as_locked};
 use super::clock::{Timings, timed};
 use super::load::Tool;
 use super::output::{finding_reports, print_error, say_findings, shown, text, write_json};
@@ -87,7 +87,7 @@ fn expect_as_locked(build: &Build, image: &mut Image) -> Result<(), Failure> {
         return Ok(());
     }
     if build.format == ReportFormat::Json {
-        write_json(&Report { changes: change_reports(&changes), ..Report::of(build, image, None) })?;
+        write_json(&Report { changes: ChangeReports(&changes), ..Report::of(build, image, None) })?;
     }
     Err(Failure::Failed(not_as_locked(file, &changes)))
 }
@@ -252,7 +252,7 @@ struct Report<'a> {
     /// The tool that has it.
     loaded_into: Option<&'static str>,
     /// What is otherwise than a lock says.
-    changes: Vec<ChangeReport>,
+    changes: ChangeReports<'a>,
     timings: Timings,
     entries: Vec<EntryReport<'a>>,
 }
@@ -287,7 +287,7 @@ impl<'a> Report<'a> {
             size: written.map(Written::size),
             layer_size: written.map(Written::layer_size),
             loaded_into: None,
-            changes: Vec::new(),
+            changes: ChangeReports::default(),
             timings: Timings::default(),
             entries: image.entries().map(EntryReport::of).collect(),
         }

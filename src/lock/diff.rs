@@ -1,5 +1,6 @@
 //! What differs between two images, whatever form each has.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
@@ -131,7 +132,7 @@ impl Diff {
 }
 
 impl ImageDiff {
-    fn of(name: Option<&str>, before: &Tree, after: &Tree) -> Self {
+    fn of(name: Option<&str>, before: &Tree<'_>, after: &Tree<'_>) -> Self {
         let changes = before.lock.changes(&after.lock);
         let both = before.settings.as_ref().zip(after.settings.as_ref());
         let settings = both.map(|(before, after)| SettingChange::all(before, after)).unwrap_or_default();
@@ -211,8 +212,8 @@ enum What {
 }
 
 /// What is compared.
-struct Tree {
-    lock: Lock,
+struct Tree<'l> {
+    lock: Cow<'l, Lock>,
     settings: Option<BTreeMap<String, String>>,
 }
 
@@ -246,9 +247,9 @@ impl<'p> Side<'p> {
     }
 
     /// The image of this number.
-    fn tree(&self, number: usize) -> Result<Tree> {
+    fn tree(&self, number: usize) -> Result<Tree<'_>> {
         let read = || match &self.what {
-            What::Lock(lock) => Ok(Tree { lock: lock.clone(), settings: None }),
+            What::Lock(lock) => Ok(Tree { lock: Cow::Borrowed(lock), settings: None }),
             What::Held(Held::Directory(root)) => Compared::of_directory(root).and_then(Tree::of),
             What::Held(Held::Images(images)) => images.compared(number).and_then(Tree::of),
         };
@@ -262,8 +263,8 @@ fn is_lock(input: &Input) -> Result<bool, Cause> {
     Ok(text::is_lock(&start[..filled]))
 }
 
-impl Tree {
-    fn of(compared: Compared) -> Result<Tree, Cause> {
-        Ok(Tree { lock: Lock::of_tree(&compared.nodes)?, settings: compared.settings })
+impl Tree<'_> {
+    fn of(compared: Compared) -> Result<Self, Cause> {
+        Ok(Tree { lock: Cow::Owned(Lock::of_tree(&compared.nodes)?), settings: compared.settings })
     }
 }

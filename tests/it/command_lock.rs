@@ -81,8 +81,7 @@ fn a_library_that_is_gone_or_was_replaced_fails() {
     let root = root.file("/lib/libbar.so.1", &library("libbar.so.1"));
     let output = build(&root, &["--locked", "app.lock"]);
     expect_status(&output, 1);
-    let gone =
-        "  /lib/libfoo.so.3 gone: libbar.so.1, which changed as well, needed it (app → libbar.so.1 → libfoo.so.3)\n";
+    let gone = "  /lib/libfoo.so.3 gone: libbar.so.1 no longer needs it (app → libbar.so.1 → libfoo.so.3)\n";
     assert!(err(&output).contains(gone), "{}", err(&output));
     let root = changed(root).file("/lib/libfoo.so.3", &library("libfoo.so.3").with(RUNPATH, "/x"));
     let output = build(&root, &["--locked", "app.lock"]);
