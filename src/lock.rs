@@ -11,7 +11,7 @@ mod needs;
 mod text;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use crate::analyze::{Elf, ReadAt};
 use crate::error::{Cause, Result};
 use crate::limits::MAX_LOCK;
-use crate::root::{Fault, Input, Root, Walker};
+use crate::root::{Fault, Input, OF_KERNEL, Root, Walker};
 use crate::text::hex;
 use escape::escaped;
 
@@ -100,7 +100,7 @@ impl Lock {
         let file = file.as_ref();
         let machine = Root::host()?;
         let read = || {
-            let (_, input) = Walker::new(&machine).open(&std::path::absolute(file)?).map_err(Fault::into_cause)?;
+            let (_, input) = Walker::new(&machine).open(&std::path::absolute(file)?).map_err(no_lock)?;
             Lock::of_input(&input)
         };
         read().map_err(|cause| cause.on("read", file))
@@ -135,6 +135,16 @@ impl Lock {
     /// What stands at `path`.
     pub fn entry(&self, path: impl AsRef<Path>) -> Option<&LockEntry> {
         self.entries.get(path.as_ref().as_os_str())
+    }
+
+    /// The files that have further names which are no programs: what the caller gave beside a program, and it is.
+    pub(crate) fn given_names(&self) -> BTreeSet<&Path> {
+        let others = self.entries.values().filter(|entry| !entry.is_program());
+        let firsts = others.filter_map(|entry| match &entry.kind {
+            LockedKind::HardLink(first) => Some(first.as_path()),
+            _ => None,
+        });
+        firsts.collect()
     }
 
     pub(crate) fn expect_within_limits(&self, text: &str) -> Result<(), Cause> {
@@ -227,6 +237,16 @@ impl Display for LockedKind {
             LockedKind::Directory => f.write_str("directory"),
             LockedKind::Special => f.write_str("special"),
         }
+    }
+}
+
+/// Why what could not be opened is no lock.
+fn no_lock(fault: Fault) -> Cause {
+    match fault {
+        Fault::Directory => Cause::malformed("it is a directory; a lock is a file, which --lock writes"),
+        Fault::Special => Cause::malformed("it is no regular file, as a lock is; save it to one first"),
+        Fault::OfKernel => Cause::malformed(OF_KERNEL),
+        fault => fault.into_cause(),
     }
 }
 

@@ -48,7 +48,8 @@ impl Image {
     /// one of the image's [inputs](Image::inputs) from then on.
     ///
     /// A lock guards what comes with a program, so another content of one of the image's programs is no change, for every
-    /// compilation makes one; nor is another reason for the same. [`Lock::changes`] tells both.
+    /// compilation makes one; nor is another reason for the same. [`Lock::changes`] tells both. What the caller gives beside
+    /// a program counts, even if it is the same file.
     ///
     /// # Errors
     /// Those of [`Lock::read`] and [`Image::lock`].
@@ -63,8 +64,11 @@ impl Image {
     /// ```
     pub fn compare_with_lock(&mut self, file: impl AsRef<Path>) -> Result<Vec<Change>> {
         let file = file.as_ref();
-        let mut changes = Lock::read(file)?.changes(&self.lock()?);
-        changes.retain(|change| change.kind() != ChangeKind::Reason && !change.is_program_made_anew());
+        let now = self.lock()?;
+        let mut changes = Lock::read(file)?.changes(&now);
+        let given = now.given_names();
+        let is_made_anew = |change: &Change| change.is_program_made_anew() && !given.contains(change.path());
+        changes.retain(|change| change.kind() != ChangeKind::Reason && !is_made_anew(change));
         self.deciding.push(std::path::absolute(file).map_err(|error| Cause::from(error).on("read", file))?);
         Ok(changes)
     }

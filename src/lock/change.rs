@@ -65,6 +65,9 @@ pub(super) enum Why {
     Was(PathBuf),
     /// A file of the same name is there instead.
     Is(PathBuf),
+    /// The program is another path.
+    ProgramWas(PathBuf),
+    ProgramIs(PathBuf),
     /// By what is there and does not need it.
     NeededNoMore(PathBuf),
     WasNeeded(PathBuf),
@@ -103,13 +106,11 @@ impl Change {
         self.with.as_deref().map(Path::new)
     }
 
-    /// Whether it is a program that was made anew, and nothing else of it changed.
+    /// Whether it is a program that was made anew, under however many names, and nothing else of it changed.
     pub(crate) fn is_program_made_anew(&self) -> bool {
+        let is_program = |entry: &LockEntry| entry.is_program() && entry.is_file();
         let both = self.before.as_ref().zip(self.after.as_ref());
-        both.is_some_and(|(before, after)| {
-            let are_files = matches!((&before.kind, &after.kind), (LockedKind::File(_), LockedKind::File(_)));
-            are_files && before.is_program() && after.is_program() && before.has_same_rights(after)
-        })
+        both.is_some_and(|(before, after)| is_program(before) && is_program(after) && before.has_same_rights(after))
     }
 
     /// What stands there, or stood.
@@ -125,6 +126,8 @@ impl Change {
             Why::Needed(by) => write!(f, ": {} needs it", name(by)),
             Why::Was(path) => write!(f, ": it was {} before", printable(path)),
             Why::Is(path) => write!(f, ": it is {} now", printable(path)),
+            Why::ProgramWas(path) => write!(f, ": the program, which was {} before", printable(path)),
+            Why::ProgramIs(path) => write!(f, ": the program, which is {} now", printable(path)),
             Why::NeededNoMore(by) => write!(f, ": {} no longer needs it", name(by)),
             Why::WasNeeded(by) => write!(f, ": {} needed it", name(by)),
             Why::NeederGone(by) => write!(f, ": {}, which needed it, is gone", name(by)),

@@ -36,6 +36,8 @@ struct Sides<'l> {
     now: &'l Lock,
     /// What stands somewhere else now, or was replaced by something of another name, and the same the other way round.
     moved: BTreeMap<PathBuf, PathBuf>,
+    /// Where the program of either side is, where it is another path.
+    programs: Option<(&'l Path, &'l Path)>,
     came_from: BTreeMap<PathBuf, PathBuf>,
     named_before: Named<'l>,
     named_now: Named<'l>,
@@ -53,11 +55,13 @@ impl<'l> Sides<'l> {
         let steps = Cell::new(MAX_ALL_STEPS);
         let mut moved = replaced(before, now, &steps);
         moved.extend(of_one_name);
+        add_of_one_content(&mut moved, before, now);
         let came_from = moved.iter().map(|(old, new)| (new.clone(), old.clone())).collect();
         Sides {
             before,
             now,
             moved,
+            programs: program(before).zip(program(now)).filter(|(old, new)| old != new),
             came_from,
             named_before: Named::of(before, &steps),
             named_now: Named::of(now, &steps),
@@ -106,7 +110,10 @@ impl<'l> Sides<'l> {
             Some(_) if new.is_hidden() => Why::Told,
             Some(by) if self.named_now.is_needed_here_alone(path, by, &self.named_before) => Why::NeededNow(by.clone()),
             Some(by) => Why::Needed(by.clone()),
-            None => Why::Told,
+            None => match self.programs {
+                Some((old, new)) if new == path => Why::ProgramWas(old.to_owned()),
+                _ => Why::Told,
+            },
         }
     }
 
@@ -120,7 +127,10 @@ impl<'l> Sides<'l> {
                 Why::NeededNoMore(by.clone())
             }
             Some(by) => Why::WasNeeded(by.clone()),
-            None => Why::Told,
+            None => match self.programs {
+                Some((old, new)) if old == path => Why::ProgramIs(new.to_owned()),
+                _ => Why::Told,
+            },
         }
     }
 
@@ -185,6 +195,35 @@ fn replaced(before: &Lock, now: &Lock, steps: &Cell<usize>) -> BTreeMap<PathBuf,
     ends.filter(|(old, new)| is_gone(old) && is_new(new)).collect()
 }
 
+/// Objects that stand elsewhere now, as they are: of several of one content, none.
+fn add_of_one_content(moved: &mut BTreeMap<PathBuf, PathBuf>, before: &Lock, now: &Lock) {
+    let (gone, added) = (objects_of_one_alone(before, now), objects_of_one_alone(now, before));
+    let mut taken: BTreeSet<PathBuf> = moved.values().cloned().collect();
+    for (content, old) in gone {
+        if let Some(new) = added.get(&content).filter(|new| !taken.contains(**new) && !moved.contains_key(old)) {
+            taken.insert(new.to_path_buf());
+            moved.insert(old.to_owned(), new.to_path_buf());
+        }
+    }
+}
+
+fn objects_of_one_alone<'l>(one: &'l Lock, other: &Lock) -> BTreeMap<[u8; 32], &'l Path> {
+    let objects = one.entries().filter(|(path, entry)| entry.needs.is_some() && other.entry(path).is_none());
+    let mut known: BTreeMap<[u8; 32], Option<&Path>> = BTreeMap::new();
+    for (path, entry) in objects {
+        if let LockedKind::File(digest) = entry.kind {
+            known.entry(digest).and_modify(|path| *path = None).or_insert(Some(path));
+        }
+    }
+    known.into_iter().filter_map(|(digest, path)| Some((digest, path?))).collect()
+}
+
+/// The only program of an image.
+fn program(lock: &Lock) -> Option<&Path> {
+    let mut programs = lock.entries().filter(|(_, entry)| entry.is_program());
+    programs.next().map(|(path, _)| path).filter(|_| programs.next().is_none())
+}
+
 impl Lock {
     /// Where a path leads through the links of this tree.
     pub(super) fn resolve(&self, path: &Path, left: &Cell<usize>) -> PathBuf {
@@ -221,7 +260,7 @@ fn parent_of(path: &Path) -> PathBuf {
 }
 
 impl LockEntry {
-    fn is_file(&self) -> bool {
+    pub(super) fn is_file(&self) -> bool {
         matches!(self.kind, LockedKind::File(_) | LockedKind::HardLink(_))
     }
 

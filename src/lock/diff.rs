@@ -224,7 +224,7 @@ impl<'p> Side<'p> {
             let opened = Walker::new(&machine).open(&std::path::absolute(path)?).map(|(_, input)| input);
             match opened {
                 Ok(input) if is_lock(&input)? => Lock::of_input(&input).map(What::Lock),
-                opened => Held::of(opened, path).map(What::Held),
+                opened => Held::of(opened, path).map(What::Held).map_err(or_no_lock),
             }
         };
         open().map(|what| Side { path, what }).map_err(|cause| cause.on("compare", path))
@@ -257,8 +257,16 @@ impl<'p> Side<'p> {
     }
 }
 
+/// What is no image might have been meant for a lock.
+fn or_no_lock(cause: Cause) -> Cause {
+    match cause {
+        Cause::NotAnImage(why) => Cause::NotAnImage(format!("{why}; nor is it a lock, {}", text::HOW)),
+        cause => cause,
+    }
+}
+
 fn is_lock(input: &Input) -> Result<bool, Cause> {
-    let mut start = [0; text::MARK.len()];
+    let mut start = [0; text::START];
     let filled = crate::analyze::ReadAt::read_at(input, &mut start, 0)?;
     Ok(text::is_lock(&start[..filled]))
 }

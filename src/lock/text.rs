@@ -11,9 +11,17 @@ use crate::limits::{MAX_LOCK, MAX_LOCK_ENTRIES, MAX_LOCK_LINE};
 use crate::text::{is_unfit, printable};
 
 /// How every lock begins, a number behind it.
-pub(super) const MARK: &str = "# scratchpack lock ";
+const MARK: &str = "# scratchpack lock ";
+
+const BYTE_ORDER: &str = "\u{feff}";
+
+/// Bytes that tell a lock from everything else.
+pub(super) const START: usize = BYTE_ORDER.len() + MARK.len();
 
 const VERSION: &str = "1";
+
+/// How to tell one, and to get one.
+pub(super) const HOW: &str = "which begins with `# scratchpack lock 1`; --lock writes one";
 
 const ABOUT: &str = ": what the image holds, and why. Renew it with --lock, hold a build to it with --locked.";
 
@@ -46,7 +54,12 @@ fn names(entry: &LockEntry) -> String {
 
 /// Whether that is how a lock begins.
 pub(super) fn is_lock(start: &[u8]) -> bool {
-    start.starts_with(MARK.as_bytes())
+    without_order(start).starts_with(MARK.as_bytes())
+}
+
+/// Some editors begin a file with a byte order mark.
+fn without_order(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(BYTE_ORDER.as_bytes()).unwrap_or(bytes)
 }
 
 pub(super) fn expect_within_limits(entries: usize, text: &str) -> Result<(), Cause> {
@@ -64,9 +77,9 @@ pub(super) fn expect_within_limits(entries: usize, text: &str) -> Result<(), Cau
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Lock, Cause> {
     if !is_lock(bytes) {
-        let why = format!("it is no lock, which begins with `{MARK}{VERSION}`; --lock writes one");
-        return Err(Cause::Malformed(why));
+        return Err(Cause::malformed(format!("it is no lock, {HOW}")));
     }
+    let bytes = without_order(bytes);
     let mut lock = Lock { is_explained: true, ..Lock::default() };
     for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
         let parsed = if index == 0 { expect_version(line) } else { add(&mut lock, line) };

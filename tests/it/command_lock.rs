@@ -119,6 +119,22 @@ fn json_has_the_changes_as_data() {
 }
 
 #[test]
+fn json_is_there_whatever_fails_once_the_image_is_known() {
+    let root = locked().directory("/app.tar/of");
+    for more in [&["--locked", "absent.lock"][..], &["--locked", "."], &["--type", "rootfs"]] {
+        let output = build(&root, &[more, &["--format", "json"]].concat());
+        expect_status(&output, 1);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let entries = report["entries"].as_array().unwrap();
+        assert!(
+            report["digest"].is_null() && entries.iter().any(|entry| entry["path"] == "/app"),
+            "{more:?}: {report}"
+        );
+        assert!(err(&output).starts_with("scratchpack: error: "), "{}", err(&output));
+    }
+}
+
+#[test]
 fn a_lock_is_written_or_compared_with_and_nothing_else_is_written_there() {
     let root = locked();
     let output = build(&root, &["--lock", "app.lock", "--locked", "./app.lock"]);

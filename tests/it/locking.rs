@@ -29,7 +29,7 @@ fn lock(root: &Root) -> Lock {
     root.image("/app").lock().unwrap()
 }
 
-fn lines(changes: &[Change]) -> Vec<String> {
+pub fn lines(changes: &[Change]) -> Vec<String> {
     changes.iter().map(ToString::to_string).collect()
 }
 
@@ -40,7 +40,7 @@ fn without_digests(line: &str) -> String {
 }
 
 /// The lines of what differs between two paths, names of images and settings included.
-fn differences(before: impl AsRef<Path>, after: impl AsRef<Path>) -> Vec<String> {
+pub fn differences(before: impl AsRef<Path>, after: impl AsRef<Path>) -> Vec<String> {
     let diff = diff(before, after).unwrap();
     let gone = diff.only_before().iter().map(|name| format!("image {name} gone"));
     let added = diff.only_after().iter().map(|name| format!("image {name} added"));
@@ -55,7 +55,7 @@ fn differences(before: impl AsRef<Path>, after: impl AsRef<Path>) -> Vec<String>
 }
 
 /// The image as an archive, a layout, a root directory and a lock.
-fn outputs(image: &Image, directory: &Path) -> [PathBuf; 4] {
+pub fn outputs(image: &Image, directory: &Path) -> [PathBuf; 4] {
     fs::create_dir_all(directory).unwrap();
     let paths = ["image.tar", "layout", "rootfs", "image.lock"].map(|name| directory.join(name));
     image.write_archive(&paths[0]).unwrap();
@@ -328,7 +328,7 @@ fn what_is_no_lock_is_refused_with_its_line_and_what_to_do() {
     assert!(
         refused(&root, b"# scratchpack lock 1\n/\xff directory 0755 - - - why\n").contains("line 2: it is not UTF-8")
     );
-    let fine = format!("# scratchpack lock 1\r\n\r\n# more\r\n{good}\r\n");
+    let fine = format!("\u{feff}# scratchpack lock 1\r\n\r\n# more\r\n{good}\r\n");
     fs::write(root.on_machine("/x.lock"), fine).unwrap();
     assert_eq!(Lock::read(root.on_machine("/x.lock")).unwrap().entries().count(), 1);
 }
@@ -485,8 +485,12 @@ fn images_of_one_name_are_compared_and_the_others_told() {
 fn what_cannot_be_read_is_an_error_that_names_it() {
     let root = root(&[]).bytes("/text", b"text");
     root.image("/app").write_lock(root.on_machine("/app.lock")).unwrap();
-    for (name, kind) in [("/absent", ErrorKind::NotFound), ("/text", ErrorKind::NotAnImage)] {
+    let root = root.bytes("/empty", b"");
+    for (name, kind) in
+        [("/absent", ErrorKind::NotFound), ("/text", ErrorKind::NotAnImage), ("/empty", ErrorKind::NotAnImage)]
+    {
         let error = diff(root.on_machine("/app.lock"), root.on_machine(name)).unwrap_err();
         assert_eq!((error.kind(), error.path()), (kind, Some(root.on_machine(name).as_path())), "{error}");
+        assert_eq!(error.to_string().contains("nor is it a lock, which begins with"), name != "/absent", "{error}");
     }
 }
