@@ -1,23 +1,25 @@
 //! A lock: what stands at each path of an image, and why, to be kept under version control; and what differs between two
 //! locks, or two images.
 
+mod chain;
 mod change;
 mod compare;
 mod diff;
 mod escape;
+mod named;
 mod needs;
 mod text;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
-use crate::analyze::ReadAt;
+use crate::analyze::{Elf, ReadAt};
 use crate::error::{Cause, Result};
 use crate::limits::MAX_LOCK;
-use crate::root::{Fault, Input, Root, Walker};
+use crate::root::{Fault, Input, OF_KERNEL, Root, Walker};
 use crate::text::hex;
 use escape::escaped;
 
@@ -27,23 +29,21 @@ pub use diff::{Diff, ImageDiff, SettingChange, diff};
 /// What stands in a lock for the rule by which an object was found, where it is one of the programs of the image.
 pub(crate) const PROGRAM: &str = "program";
 
-/// Objects of a chain; the longest known has 12.
-const MAX_CHAIN: usize = 16;
-
 /// What an image holds, and why: a line an entry, sorted by path, fit for version control.
 ///
 /// [`Image::lock`](crate::Image::lock) is the lock of an image. Its text (`Display`) says nothing of the machine that the
 /// image was made on and has no dates, so the same image has the same lock. After two lines of comment, a line is
 ///
 /// ```text
-/// PATH WHAT MODE FOUND_BY NEEDED_BY REASON
+/// PATH WHAT MODE FOUND_BY NEEDED_BY NEEDS REASON
 /// ```
 ///
 /// with a space between: the path in the image; `sha256:` and the digest of a file, `hardlink:` and the first name of the
 /// file, `symlink:` and the target, or `directory`; the permission bits, and behind `+cap:` the capabilities that a file has
 /// of its own; `program`, the [code](crate::Rule::code) of the rule by which an object was found, or `-`; the first that
-/// needs it, or `-`; and [`Entry::reason`](crate::Entry::reason). White space, what no terminal should get, and bytes
-/// that are not UTF-8 are `\xNN` in it, a backslash is `\\`.
+/// needs it, or `-`; the names that an object needs itself, with commas between, or `-`; and
+/// [`Entry::reason`](crate::Entry::reason). White space, what no terminal should get, and bytes that are not UTF-8 are `\xNN`
+/// in it, a backslash is `\\`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lock {
     /// In bytewise order.
@@ -60,6 +60,7 @@ pub struct LockEntry {
     pub(crate) capabilities: Option<Vec<u8>>,
     pub(crate) found_by: Option<String>,
     pub(crate) needed_by: Option<PathBuf>,
+    pub(crate) needs: Option<Vec<OsString>>,
     pub(crate) reason: String,
 }
 
@@ -99,7 +100,7 @@ impl Lock {
         let file = file.as_ref();
         let machine = Root::host()?;
         let read = || {
-            let (_, input) = Walker::new(&machine).open(&std::path::absolute(file)?).map_err(Fault::into_cause)?;
+            let (_, input) = Walker::new(&machine).open(&std::path::absolute(file)?).map_err(no_lock)?;
             Lock::of_input(&input)
         };
         read().map_err(|cause| cause.on("read", file))
@@ -136,20 +137,14 @@ impl Lock {
         self.entries.get(path.as_ref().as_os_str())
     }
 
-    /// Who needs it, from a program on, with itself at the end; alone where nothing does.
-    fn chain(&self, path: &Path) -> Vec<PathBuf> {
-        let mut chain = vec![path.to_owned()];
-        let needing = |path: &Path| self.entry(path)?.needed_by.as_deref().filter(|by| self.entry(by).is_some());
-        let mut at = path;
-        while let Some(by) = needing(at).filter(|by| !chain.iter().any(|known| known == by)) {
-            chain.push(by.to_owned());
-            if chain.len() > MAX_CHAIN {
-                break;
-            }
-            at = by;
-        }
-        chain.reverse();
-        chain
+    /// The files that have further names which are no programs: what the caller gave beside a program, and it is.
+    pub(crate) fn given_names(&self) -> BTreeSet<&Path> {
+        let others = self.entries.values().filter(|entry| !entry.is_program());
+        let firsts = others.filter_map(|entry| match &entry.kind {
+            LockedKind::HardLink(first) => Some(first.as_path()),
+            _ => None,
+        });
+        firsts.collect()
     }
 
     pub(crate) fn expect_within_limits(&self, text: &str) -> Result<(), Cause> {
@@ -191,6 +186,12 @@ impl LockEntry {
         self.needed_by.as_deref()
     }
 
+    /// The names that an object needs itself: its interpreter, and what its dynamic section names, as they stand there. `None`
+    /// for what is no object, and for what nobody loads.
+    pub fn needs(&self) -> Option<&[OsString]> {
+        self.needs.as_deref()
+    }
+
     /// Why it is there, in words; empty where nobody knows.
     pub fn reason(&self) -> &str {
         &self.reason
@@ -199,6 +200,10 @@ impl LockEntry {
     /// Whether it is one of the programs of the image.
     fn is_program(&self) -> bool {
         self.found_by() == Some(PROGRAM)
+    }
+
+    fn is_link(&self) -> bool {
+        matches!(self.kind, LockedKind::Symlink(_))
     }
 
     /// Mode and capabilities, as a lock has them.
@@ -233,6 +238,21 @@ impl Display for LockedKind {
             LockedKind::Special => f.write_str("special"),
         }
     }
+}
+
+/// Why what could not be opened is no lock.
+fn no_lock(fault: Fault) -> Cause {
+    match fault {
+        Fault::Directory => Cause::malformed("it is a directory; a lock is a file, which --lock writes"),
+        Fault::Special => Cause::malformed("it is no regular file, as a lock is; save it to one first"),
+        Fault::OfKernel => Cause::malformed(OF_KERNEL),
+        fault => fault.into_cause(),
+    }
+}
+
+/// What an object needs by name, its interpreter first.
+pub(crate) fn names_needed(elf: &Elf) -> impl Iterator<Item = &OsStr> {
+    elf.interpreter().into_iter().chain(elf.needed())
 }
 
 /// The last name of a path, as a person calls a file.

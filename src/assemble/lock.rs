@@ -1,16 +1,17 @@
 //! The lock of an image, and what it says of one.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
 use super::publish::{WRITE, publish_small};
 use super::source::SourceReader;
-use super::{Image, copied, holds};
-use crate::collect::{Closure, Object, Source};
+use super::{Image, holds};
+use crate::collect::{Closure, Item, Object, Source};
 use crate::error::{Cause, Result};
-use crate::lock::{Change, ChangeKind, Lock, LockEntry, LockedKind, PROGRAM};
+use crate::lock::{Change, ChangeKind, Lock, LockEntry, LockedKind, PROGRAM, names_needed};
 use crate::root::FileId;
 use crate::tree::{Content, Entry};
 
@@ -47,7 +48,8 @@ impl Image {
     /// one of the image's [inputs](Image::inputs) from then on.
     ///
     /// A lock guards what comes with a program, so another content of one of the image's programs is no change, for every
-    /// compilation makes one; nor is another reason for the same. [`Lock::changes`] tells both.
+    /// compilation makes one; nor is another reason for the same. [`Lock::changes`] tells both. What the caller gives beside
+    /// a program counts, even if it is the same file.
     ///
     /// # Errors
     /// Those of [`Lock::read`] and [`Image::lock`].
@@ -62,8 +64,11 @@ impl Image {
     /// ```
     pub fn compare_with_lock(&mut self, file: impl AsRef<Path>) -> Result<Vec<Change>> {
         let file = file.as_ref();
-        let mut changes = Lock::read(file)?.changes(&self.lock()?);
-        changes.retain(|change| change.kind() != ChangeKind::Reason && !change.is_program_made_anew());
+        let now = self.lock()?;
+        let mut changes = Lock::read(file)?.changes(&now);
+        let given = now.given_names();
+        let is_made_anew = |change: &Change| change.is_program_made_anew() && !given.contains(change.path());
+        changes.retain(|change| change.kind() != ChangeKind::Reason && !is_made_anew(change));
         self.deciding.push(std::path::absolute(file).map_err(|error| Cause::from(error).on("read", file))?);
         Ok(changes)
     }
@@ -71,54 +76,82 @@ impl Image {
 
 /// What closures say of the files of an image.
 struct Objects<'i> {
-    /// By file, in the first closure that has it.
-    known: HashMap<FileId, (&'i Closure, &'i Object)>,
-    programs: Vec<FileId>,
-    /// The first path of each file.
+    /// What stands at a path for them.
+    at: HashMap<&'i Path, Role<'i>>,
+    /// By file, as the first closure has it.
+    known: HashMap<FileId, Role<'i>>,
+    /// The first path of each file, those behind that the caller gives beside it.
     places: BTreeMap<FileId, &'i Path>,
+}
+
+/// What a file is to a program.
+#[derive(Clone, Copy)]
+struct Role<'i> {
+    closure: &'i Closure,
+    object: &'i Object,
+    is_program: bool,
 }
 
 impl<'i> Objects<'i> {
     fn of(image: &'i Image) -> Self {
-        let mut known = HashMap::new();
-        for closure in &image.closures {
-            for object in closure.all() {
-                known.entry(object.file_source().stamp.id).or_insert((closure, object));
-            }
+        let mut roles: Vec<(&Path, Role<'_>)> = image.closures.iter().flat_map(roles).collect();
+        // What is a program and a library of another one is a program.
+        roles.sort_by_key(|(_, role)| !role.is_program);
+        let (mut at, mut known) = (HashMap::new(), HashMap::new());
+        for (path, role) in roles {
+            at.entry(path).or_insert(role);
+            known.entry(role.object.file_source().stamp.id).or_insert(role);
         }
+        let (given, own): (Vec<&Entry>, Vec<&Entry>) = image.tree.entries().iter().partition(|entry| entry.is_given());
         let mut places = BTreeMap::new();
-        for (path, source) in copied(&image.tree) {
-            places.entry(source.stamp.id).or_insert(path);
+        for entry in own.into_iter().chain(given) {
+            entry.copied_from().map(|source| places.entry(source.stamp.id).or_insert(entry.path()));
         }
-        let programs = image.closures.iter().map(|closure| closure.program().file_source().stamp.id).collect();
-        Objects { known, programs, places }
+        Objects { at, known, places }
     }
 
     fn entry(&self, entry: &Entry) -> Result<LockEntry> {
-        let file = entry.copied_from().map(|source| source.stamp.id);
+        let role = self.role(entry);
         Ok(LockEntry {
             kind: kind_of(entry)?,
             mode: entry.mode(),
             capabilities: entry.capabilities().map(<[u8]>::to_vec),
-            found_by: file.and_then(|file| self.found_by(file)).map(str::to_owned),
-            needed_by: file.and_then(|file| self.needed_by(file)),
+            found_by: role.map(|role| role.found_by().to_owned()),
+            needed_by: role.and_then(|role| self.needed_by(role)),
+            needs: role.map(|role| names_needed(role.object.elf()).map(OsStr::to_owned).collect()),
             reason: entry.reason().to_owned(),
         })
     }
 
-    fn found_by(&self, file: FileId) -> Option<&'static str> {
-        match self.programs.contains(&file) {
-            true => Some(PROGRAM),
-            false => self.known.get(&file).map(|(_, object)| object.found_by().code()),
-        }
+    /// What the caller gives beside a program is what it is given as, whatever else the same file is.
+    fn role(&self, entry: &Entry) -> Option<Role<'i>> {
+        let of_file = || self.known.get(&entry.copied_from()?.stamp.id).filter(|_| !entry.is_given());
+        self.at.get(entry.path()).or_else(of_file).copied()
     }
 
     /// The first that asked for it.
-    fn needed_by(&self, file: FileId) -> Option<PathBuf> {
-        let (closure, object) = self.known.get(&file).filter(|_| !self.programs.contains(&file))?;
-        let by = closure.object_at(object.needed_by().next()?)?;
+    fn needed_by(&self, role: Role<'_>) -> Option<PathBuf> {
+        let needing = role.object.needed_by().next().filter(|_| !role.is_program)?;
+        let by = role.closure.object_at(needing)?;
         self.places.get(&by.file_source().stamp.id).map(|path| path.to_path_buf())
     }
+}
+
+impl Role<'_> {
+    fn found_by(&self) -> &'static str {
+        if self.is_program { PROGRAM } else { self.object.found_by().code() }
+    }
+}
+
+/// The program of a closure is 0.
+fn roles(closure: &Closure) -> impl Iterator<Item = (&Path, Role<'_>)> {
+    closure.items().iter().filter_map(move |item| match item {
+        Item::File { at, object: number } => {
+            let object = closure.object(*number);
+            Some((at.as_path(), Role { closure, object, is_program: *number == 0 }))
+        }
+        Item::Link { .. } | Item::Directory(_) => None,
+    })
 }
 
 fn kind_of(entry: &Entry) -> Result<LockedKind> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Failure;
 use super::args::Build;
-use super::build::Plan;
+use super::build::{Plan, expect_lock};
 
 /// Below a file nothing can be.
 const NOWHERE: &str = "/dev/null/program";
@@ -12,6 +12,7 @@ const NOWHERE: &str = "/dev/null/program";
 /// Tells of the arguments, and of the files that they name, what no program could change. Nothing is written.
 pub(super) fn check(build: &Build, directory: &Path) -> Result<(), Failure> {
     let known = known_before(build, directory);
+    expect_lock(&known)?;
     match Plan::of(&known)?.builder.build() {
         Err(error) if error.path() != Some(Path::new(NOWHERE)) => Err(error.into()),
         _ => Ok(()),

@@ -4,14 +4,16 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use scratchpack::{Compression, Entry, EntryKind, ErrorKind, Image, ImageBuilder, Level, Lock, Written};
+use scratchpack::{
+    Change, Compression, Entry, EntryKind, Error, ErrorKind, Finding, Image, ImageBuilder, Level, Lock, Written,
+};
 use serde::Serialize;
 
 use super::Failure;
 use super::args::{Build, Kind, ReportFormat};
 use super::beforehand;
 use super::beside::{Beside, expect_directory_of, unwritable};
-use super::changes::{ChangeReport, change_reports, not_as_locked};
+use super::changes::{ChangeReports, not_as_locked};
 use super::clock::{Timings, timed};
 use super::load::Tool;
 use super::output::{finding_reports, print_error, say_findings, shown, text, write_json};
@@ -39,7 +41,6 @@ impl<'a> Plan<'a> {
         let output = build.output.as_deref().map(|out| Output::of(build, out)).transpose()?;
         let target = output.as_ref().and_then(Output::target);
         let beside = Beside::of(build, target)?;
-        build.locked.as_deref().map_or(Ok(()), |lock| expect_lock(build, lock))?;
         // Before anything is written, because without it all would be for nothing.
         let tool = build.load.then(Tool::find).transpose()?;
         Ok(Plan { output, beside, tool, builder: builder(build)? })
@@ -64,60 +65,92 @@ fn make(build: &Build) -> Result<(), Failure> {
     if build.sort.is_some() && build.format == ReportFormat::Text {
         say_sizes(&image);
     }
-    let warnings = image.findings().iter().filter(|finding| finding.level() == Level::Warning).count();
-    if build.strict && warnings > 0 {
-        if build.format == ReportFormat::Json {
-            write_json(&Report::of(build, &image, None))?;
-        }
-        return Err(Failure::Failed(
-            "there are warnings, and --strict was given; nothing was written. Do what they say, or leave out --strict"
-                .into(),
-        ));
-    }
-    expect_as_locked(build, &mut image)?;
-    let written =
-        output.as_ref().map(|output| timed(&mut timings.write, || output.write(&image))).transpose()?.flatten();
-    let loaded = tool.as_ref().map(|tool| timed(&mut timings.load, || tool.load(&image))).transpose()?;
+    let loaded_into = tool.as_ref().map(Tool::name);
+    let is_stdout = output.as_ref().is_some_and(Output::is_stdout);
+    let mut work = Work { build, output, beside, tool, timings, changes: Vec::new() };
+    let made = work.make(&mut image);
     drop(bar);
-    let written = written.or(loaded);
-    beside.write_behind(&image, written.as_ref())?;
-    if output.is_some_and(|output| output.is_stdout()) {
-        // What is written is the answer, and nothing else is.
-        return Ok(());
+    // What is written is the answer, and nothing else is.
+    if is_stdout {
+        return made.map(drop);
     }
+    let written = made.as_ref().ok().and_then(Option::as_ref);
+    let changes = ChangeReports(&work.changes);
     match build.format {
-        ReportFormat::Json => {
-            let loaded_into = tool.as_ref().map(Tool::name);
-            write_json(&Report { loaded_into, timings, ..Report::of(build, &image, written.as_ref()) })?;
+        // On failure as well, for the image is known.
+        ReportFormat::Json if !matches!(made, Err(Failure::Usage(_))) => {
+            let loaded_into = loaded_into.filter(|_| made.is_ok());
+            write_json(&Report { loaded_into, changes, timings: work.timings, ..Report::of(build, &image, written) })?;
         }
         // A directory has no digest.
-        ReportFormat::Text => written.map_or(Ok(()), |written| writeln!(io::stdout(), "{}", written.digest()))?,
+        _ => written.map_or(Ok(()), |written| writeln!(io::stdout(), "{}", written.digest()))?,
     }
-    Ok(())
+    made.map(drop)
 }
 
-/// With `--locked`, the image must hold what the lock says.
-fn expect_as_locked(build: &Build, image: &mut Image) -> Result<(), Failure> {
-    let Some(file) = &build.locked else { return Ok(()) };
-    let changes = image.compare_with_lock(file)?;
-    if changes.is_empty() {
-        return Ok(());
-    }
-    if build.format == ReportFormat::Json {
-        write_json(&Report { changes: change_reports(&changes), ..Report::of(build, image, None) })?;
-    }
-    Err(Failure::Failed(not_as_locked(file, &changes)))
+/// What is to be done with an image that can be made.
+struct Work<'a> {
+    build: &'a Build,
+    output: Option<Output<'a>>,
+    beside: Beside<'a>,
+    tool: Option<Tool>,
+    timings: Timings,
+    /// What is otherwise than a lock says.
+    changes: Vec<Change>,
 }
 
-/// It is read again when there is something to compare it with.
-fn expect_lock(build: &Build, file: &Path) -> Result<(), Failure> {
-    if beforehand::is_unbuilt(build, file) {
-        return Ok(());
+impl Work<'_> {
+    fn make(&mut self, image: &mut Image) -> Result<Option<Written>, Failure> {
+        self.expect_no_warnings(image)?;
+        self.expect_as_locked(image)?;
+        let write = |output: &Output<'_>| timed(&mut self.timings.write, || output.write(image));
+        let written = self.output.as_ref().map(write).transpose()?.flatten();
+        let load = |tool: &Tool| timed(&mut self.timings.load, || tool.load(image));
+        let loaded = self.tool.as_ref().map(load).transpose()?;
+        let written = written.or(loaded);
+        self.beside.write_behind(image, written.as_ref())?;
+        Ok(written)
     }
-    Lock::read(file).map(drop).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Failure::Failed(format!("there is no lock {}; write it with --lock first", shown(file))),
+
+    /// With `--strict`, nothing may have been found.
+    fn expect_no_warnings(&self, image: &Image) -> Result<(), Failure> {
+        let is_warning = |finding: &Finding| finding.level() == Level::Warning;
+        match self.build.strict && image.findings().iter().any(is_warning) {
+            true => Err(Failure::Failed(
+                "there are warnings, and --strict was given; nothing was written. Do what they say, or leave out \
+                 --strict"
+                    .into(),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// With `--locked`, the image must hold what the lock says.
+    fn expect_as_locked(&mut self, image: &mut Image) -> Result<(), Failure> {
+        let Some(file) = &self.build.locked else { return Ok(()) };
+        self.changes = image.compare_with_lock(file).map_err(|error| without_lock(error, file))?;
+        match self.changes.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::Failed(not_as_locked(file, &self.changes))),
+        }
+    }
+}
+
+/// Says that there must be a lock, and that it must be one.
+pub(super) fn expect_lock(build: &Build) -> Result<(), Failure> {
+    match build.locked.as_deref().filter(|file| !beforehand::is_unbuilt(build, file)) {
+        Some(file) => Lock::read(file).map(drop).map_err(|error| without_lock(error, file)),
+        None => Ok(()),
+    }
+}
+
+fn without_lock(error: Error, file: &Path) -> Failure {
+    match error.kind() {
+        ErrorKind::NotFound if error.path() == Some(file) => {
+            Failure::Failed(format!("there is no lock {}; write it with --lock first", shown(file)))
+        }
         _ => error.into(),
-    })
+    }
 }
 
 /// What `-o` and `--type` say.
@@ -294,7 +327,7 @@ struct Report<'a> {
     /// The tool that has it.
     loaded_into: Option<&'static str>,
     /// What is otherwise than a lock says.
-    changes: Vec<ChangeReport>,
+    changes: ChangeReports<'a>,
     timings: Timings,
     entries: Vec<EntryReport<'a>>,
 }
@@ -329,7 +362,7 @@ impl<'a> Report<'a> {
             size: written.map(Written::size),
             layer_size: written.map(Written::layer_size),
             loaded_into: None,
-            changes: Vec::new(),
+            changes: ChangeReports::default(),
             timings: Timings::default(),
             entries: image.entries().map(EntryReport::of).collect(),
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use scratchpack::{Change, ChangeKind, LockEntry, LockedKind};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::output::{shown, text};
 
@@ -34,8 +34,18 @@ pub(super) fn not_as_locked(file: &Path, changes: &[Change]) -> String {
     )
 }
 
+/// Each is put into words when it is written, for together they may be many times as large as what was compared.
+#[derive(Clone, Copy, Default)]
+pub(super) struct ChangeReports<'a>(pub(super) &'a [Change]);
+
+impl Serialize for ChangeReports<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(ChangeReport::of))
+    }
+}
+
 #[derive(Serialize)]
-pub(super) struct ChangeReport {
+struct ChangeReport {
     path: String,
     change: &'static str,
     before: Option<EntryReport>,
@@ -54,11 +64,8 @@ struct EntryReport {
     capabilities: Option<String>,
     found_by: Option<String>,
     needed_by: Option<String>,
+    needs: Option<Vec<String>>,
     reason: Option<String>,
-}
-
-pub(super) fn change_reports(changes: &[Change]) -> Vec<ChangeReport> {
-    changes.iter().map(ChangeReport::of).collect()
 }
 
 impl ChangeReport {
@@ -93,6 +100,7 @@ impl EntryReport {
             capabilities: entry.capabilities().map(hex),
             found_by: entry.found_by().map(str::to_owned),
             needed_by: entry.needed_by().map(text),
+            needs: entry.needs().map(|names| names.iter().map(text).collect()),
             reason: Some(entry.reason().to_owned()).filter(|reason| !reason.is_empty()),
         }
     }

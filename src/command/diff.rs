@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Failure;
 use super::args::{Diff, ReportFormat};
-use super::changes::{ChangeReport, change_reports, lines};
+use super::changes::{ChangeReports, lines};
 use super::output::{shown, text, write_json};
 
 #[derive(Serialize)]
@@ -23,7 +23,7 @@ struct DiffReport<'a> {
 #[derive(Serialize)]
 struct ImageReport<'a> {
     name: Option<&'a str>,
-    changes: Vec<ChangeReport>,
+    changes: ChangeReports<'a>,
     settings: Vec<SettingReport<'a>>,
 }
 
@@ -70,7 +70,7 @@ impl<'a> ImageReport<'a> {
     fn of(image: &'a ImageDiff) -> Self {
         ImageReport {
             name: image.name(),
-            changes: change_reports(image.changes()),
+            changes: ChangeReports(image.changes()),
             settings: image.settings().iter().map(SettingReport::of).collect(),
         }
     }

@@ -140,9 +140,11 @@ pub(crate) fn finding_reports(findings: &[Finding]) -> Vec<FindingReport<'_>> {
 
 /// Writes a report as JSON, on a line a field.
 pub(crate) fn write_json(report: &impl Serialize) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    // Standard output alone would be written to at each end of a line.
+    let mut out = io::BufWriter::new(io::stdout().lock());
     report.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Escaping::default()))?;
-    writeln!(out)
+    writeln!(out)?;
+    out.flush()
 }
 
 /// JSON with an escape for every character that no terminal should get, rather than for the few for which JSON demands

@@ -1,8 +1,11 @@
 //! One difference, and the words for it.
 
+use std::ffi::OsStr;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::chain::Chain;
 use super::{LockEntry, LockedKind, file_name};
 use crate::text::{hex, printable};
 
@@ -16,9 +19,10 @@ pub struct Change {
     pub(super) kind: ChangeKind,
     pub(super) before: Option<LockEntry>,
     pub(super) after: Option<LockEntry>,
-    pub(super) chain: Vec<PathBuf>,
+    pub(super) chain: Chain,
     pub(super) why: Why,
-    pub(super) with: Option<PathBuf>,
+    /// One for all that come or go with it.
+    pub(super) with: Option<Arc<OsStr>>,
 }
 
 /// What became of a path.
@@ -54,14 +58,18 @@ pub(super) enum Why {
     Stays,
     /// By what it tells itself.
     Told,
+    /// By what was there before and did not need it.
     NeededNow(PathBuf),
     Needed(PathBuf),
     /// A file of the same name was there instead.
     Was(PathBuf),
     /// A file of the same name is there instead.
     Is(PathBuf),
+    /// The program is another path.
+    ProgramWas(PathBuf),
+    ProgramIs(PathBuf),
+    /// By what is there and does not need it.
     NeededNoMore(PathBuf),
-    /// By what is as it was.
     WasNeeded(PathBuf),
     NeederGone(PathBuf),
 }
@@ -88,23 +96,21 @@ impl Change {
     }
 
     /// Who needs it, as paths, from a program on, with the path itself at the end; of what is gone, who needed it. Empty
-    /// where no object does, or nobody knows.
-    pub fn chain(&self) -> &[PathBuf] {
-        &self.chain
+    /// where no object does, or nobody knows. Of more than 16, or of very long paths, the nearest. It is made each time.
+    pub fn chain(&self) -> Vec<&Path> {
+        self.chain.paths()
     }
 
     /// The file with which this symlink or directory comes or goes.
     pub fn with(&self) -> Option<&Path> {
-        self.with.as_deref()
+        self.with.as_deref().map(Path::new)
     }
 
-    /// Whether it is a program that was made anew, and nothing else of it changed.
+    /// Whether it is a program that was made anew, under however many names, and nothing else of it changed.
     pub(crate) fn is_program_made_anew(&self) -> bool {
+        let is_program = |entry: &LockEntry| entry.is_program() && entry.is_file();
         let both = self.before.as_ref().zip(self.after.as_ref());
-        both.is_some_and(|(before, after)| {
-            let are_files = matches!((&before.kind, &after.kind), (LockedKind::File(_), LockedKind::File(_)));
-            are_files && before.is_program() && after.is_program() && before.has_same_rights(after)
-        })
+        both.is_some_and(|(before, after)| is_program(before) && is_program(after) && before.has_same_rights(after))
     }
 
     /// What stands there, or stood.
@@ -120,7 +126,9 @@ impl Change {
             Why::Needed(by) => write!(f, ": {} needs it", name(by)),
             Why::Was(path) => write!(f, ": it was {} before", printable(path)),
             Why::Is(path) => write!(f, ": it is {} now", printable(path)),
-            Why::NeededNoMore(by) => write!(f, ": {}, which changed as well, needed it", name(by)),
+            Why::ProgramWas(path) => write!(f, ": the program, which was {} before", printable(path)),
+            Why::ProgramIs(path) => write!(f, ": the program, which is {} now", printable(path)),
+            Why::NeededNoMore(by) => write!(f, ": {} no longer needs it", name(by)),
             Why::WasNeeded(by) => write!(f, ": {} needed it", name(by)),
             Why::NeederGone(by) => write!(f, ": {}, which needed it, is gone", name(by)),
         }
@@ -128,7 +136,7 @@ impl Change {
 
     fn fmt_told(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let entry = self.entry().filter(|_| self.with.is_none());
-        if let Some(with) = &self.with {
+        if let Some(with) = self.with() {
             write!(f, " with {}", name(with))?;
         }
         match entry.map(LockEntry::reason).filter(|reason| !reason.is_empty()) {
@@ -162,7 +170,7 @@ impl Change {
 
     /// A chain of two may say what has been said.
     fn fmt_chain(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.chain.as_slice() {
+        match self.chain().as_slice() {
             [] | [_] => Ok(()),
             [_, _] if self.says_needer() => Ok(()),
             [by, _] if self.kind == ChangeKind::Gone => write!(f, " ({} needed it)", name(by)),

@@ -1,5 +1,6 @@
 //! What differs between two images, whatever form each has.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
@@ -131,7 +132,7 @@ impl Diff {
 }
 
 impl ImageDiff {
-    fn of(name: Option<&str>, before: &Tree, after: &Tree) -> Self {
+    fn of(name: Option<&str>, before: &Tree<'_>, after: &Tree<'_>) -> Self {
         let changes = before.lock.changes(&after.lock);
         let both = before.settings.as_ref().zip(after.settings.as_ref());
         let settings = both.map(|(before, after)| SettingChange::all(before, after)).unwrap_or_default();
@@ -211,8 +212,8 @@ enum What {
 }
 
 /// What is compared.
-struct Tree {
-    lock: Lock,
+struct Tree<'l> {
+    lock: Cow<'l, Lock>,
     settings: Option<BTreeMap<String, String>>,
 }
 
@@ -223,7 +224,7 @@ impl<'p> Side<'p> {
             let opened = Walker::new(&machine).open(&std::path::absolute(path)?).map(|(_, input)| input);
             match opened {
                 Ok(input) if is_lock(&input)? => Lock::of_input(&input).map(What::Lock),
-                opened => Held::of(opened, path).map(What::Held),
+                opened => Held::of(opened, path).map(What::Held).map_err(or_no_lock),
             }
         };
         open().map(|what| Side { path, what }).map_err(|cause| cause.on("compare", path))
@@ -246,9 +247,9 @@ impl<'p> Side<'p> {
     }
 
     /// The image of this number.
-    fn tree(&self, number: usize) -> Result<Tree> {
+    fn tree(&self, number: usize) -> Result<Tree<'_>> {
         let read = || match &self.what {
-            What::Lock(lock) => Ok(Tree { lock: lock.clone(), settings: None }),
+            What::Lock(lock) => Ok(Tree { lock: Cow::Borrowed(lock), settings: None }),
             What::Held(Held::Directory(root)) => Compared::of_directory(root).and_then(Tree::of),
             What::Held(Held::Images(images)) => images.compared(number).and_then(Tree::of),
         };
@@ -256,14 +257,22 @@ impl<'p> Side<'p> {
     }
 }
 
+/// What is no image might have been meant for a lock.
+fn or_no_lock(cause: Cause) -> Cause {
+    match cause {
+        Cause::NotAnImage(why) => Cause::NotAnImage(format!("{why}; nor is it a lock, {}", text::HOW)),
+        cause => cause,
+    }
+}
+
 fn is_lock(input: &Input) -> Result<bool, Cause> {
-    let mut start = [0; text::MARK.len()];
+    let mut start = [0; text::START];
     let filled = crate::analyze::ReadAt::read_at(input, &mut start, 0)?;
     Ok(text::is_lock(&start[..filled]))
 }
 
-impl Tree {
-    fn of(compared: Compared) -> Result<Tree, Cause> {
-        Ok(Tree { lock: Lock::of_tree(&compared.nodes)?, settings: compared.settings })
+impl Tree<'_> {
+    fn of(compared: Compared) -> Result<Self, Cause> {
+        Ok(Tree { lock: Cow::Owned(Lock::of_tree(&compared.nodes)?), settings: compared.settings })
     }
 }

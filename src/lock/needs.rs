@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::file_name;
+use super::{file_name, names_needed};
 use crate::analyze::{Class, Elf, Machine};
 use crate::check::{Node, Nodes};
 
@@ -25,7 +25,7 @@ struct Objects<'n> {
 pub(super) fn needed_by(nodes: &Nodes<'_>) -> HashMap<PathBuf, PathBuf> {
     let objects = Objects::of(nodes);
     let mut reached = Reached { by: vec![None; objects.list.len()], ..Reached::default() };
-    let named: HashSet<Name<'_>> = objects.list.iter().flat_map(|(_, _, elf)| names_needed(elf)).collect();
+    let named: HashSet<Name<'_>> = objects.list.iter().flat_map(|(_, _, elf)| called_by(elf)).collect();
     let is_unnamed = |path: &'_ Path, elf: &'_ Elf| !names_of(path, elf).any(|name| named.contains(&name));
     // A C library has an interpreter as well.
     let programs =
@@ -80,7 +80,7 @@ impl<'n> Reached<'n> {
         self.starts.extend(&starts);
         let mut rest = VecDeque::from(starts);
         while let Some(number) = rest.pop_front() {
-            for name in names_needed(objects.list[number].2) {
+            for name in called_by(objects.list[number].2) {
                 if !self.names.insert(name) {
                     continue;
                 }
@@ -107,8 +107,7 @@ fn names_of<'n>(path: &'n Path, elf: &'n Elf) -> impl Iterator<Item = Name<'n>> 
     std::iter::once(name).chain(soname).map(|name| (elf.machine(), elf.class(), name))
 }
 
-/// What it names, its interpreter first.
-fn names_needed(elf: &Elf) -> impl Iterator<Item = Name<'_>> {
-    let names = elf.interpreter().into_iter().chain(elf.needed());
-    names.map(|name| (elf.machine(), elf.class(), file_name(Path::new(name))))
+/// Whom it names.
+fn called_by(elf: &Elf) -> impl Iterator<Item = Name<'_>> {
+    names_needed(elf).map(|name| (elf.machine(), elf.class(), file_name(Path::new(name))))
 }

@@ -11,13 +11,25 @@ use crate::limits::{MAX_LOCK, MAX_LOCK_ENTRIES, MAX_LOCK_LINE};
 use crate::text::{is_unfit, printable};
 
 /// How every lock begins, a number behind it.
-pub(super) const MARK: &str = "# scratchpack lock ";
+const MARK: &str = "# scratchpack lock ";
+
+const BYTE_ORDER: &str = "\u{feff}";
+
+/// Bytes that tell a lock from everything else.
+pub(super) const START: usize = BYTE_ORDER.len() + MARK.len();
 
 const VERSION: &str = "1";
 
+/// How to tell one, and to get one.
+pub(super) const HOW: &str = "which begins with `# scratchpack lock 1`; --lock writes one";
+
 const ABOUT: &str = ": what the image holds, and why. Renew it with --lock, hold a build to it with --locked.";
 
-const COLUMNS: &str = "# path what mode found_by needed_by reason";
+const COLUMNS: &str = "# path what mode found_by needed_by needs reason";
+
+/// What would separate names, or say that there are none.
+const COMMA: &str = "\\x2c";
+const DASH: &str = "\\x2d";
 
 const RENEW: &str = "write it again with --lock";
 
@@ -26,14 +38,28 @@ pub(super) fn write(lock: &Lock, f: &mut Formatter<'_>) -> fmt::Result {
     lock.entries.iter().try_for_each(|(path, entry)| {
         let found_by = entry.found_by().unwrap_or("-");
         let needed_by = entry.needed_by().map_or("-".to_owned(), |by| escaped(by.as_os_str()));
-        let (path, kind, rights) = (escaped(path), entry.kind(), entry.rights());
-        writeln!(f, "{path} {kind} {rights} {found_by} {needed_by} {}", on_a_line(entry.reason()))
+        let (path, kind, rights, needs) = (escaped(path), entry.kind(), entry.rights(), names(entry));
+        writeln!(f, "{path} {kind} {rights} {found_by} {needed_by} {needs} {}", on_a_line(entry.reason()))
     })
+}
+
+fn names(entry: &LockEntry) -> String {
+    let names = entry.needs().unwrap_or_default().iter().filter(|name| !name.is_empty());
+    match names.map(|name| escaped(name).replace(',', COMMA)).collect::<Vec<_>>().join(",").as_str() {
+        "" => "-".to_owned(),
+        "-" => DASH.to_owned(),
+        names => names.to_owned(),
+    }
 }
 
 /// Whether that is how a lock begins.
 pub(super) fn is_lock(start: &[u8]) -> bool {
-    start.starts_with(MARK.as_bytes())
+    without_order(start).starts_with(MARK.as_bytes())
+}
+
+/// Some editors begin a file with a byte order mark.
+fn without_order(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(BYTE_ORDER.as_bytes()).unwrap_or(bytes)
 }
 
 pub(super) fn expect_within_limits(entries: usize, text: &str) -> Result<(), Cause> {
@@ -51,9 +77,9 @@ pub(super) fn expect_within_limits(entries: usize, text: &str) -> Result<(), Cau
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Lock, Cause> {
     if !is_lock(bytes) {
-        let why = format!("it is no lock, which begins with `{MARK}{VERSION}`; --lock writes one");
-        return Err(Cause::Malformed(why));
+        return Err(Cause::malformed(format!("it is no lock, {HOW}")));
     }
+    let bytes = without_order(bytes);
     let mut lock = Lock { is_explained: true, ..Lock::default() };
     for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
         let parsed = if index == 0 { expect_version(line) } else { add(&mut lock, line) };
@@ -100,10 +126,11 @@ fn parse_line(line: &str) -> Result<(OsString, LockEntry), String> {
     if ["<<<<<<<", "=======", ">>>>>>>", "|||||||"].iter().any(|mark| line.starts_with(mark)) {
         return Err(format!("a merge left its mark; resolve it, and {RENEW}"));
     }
-    let mut words = line.splitn(6, ' ');
+    let mut words = line.splitn(7, ' ');
     let mut word = |what: &str| words.next().ok_or_else(|| format!("it ends before {what}; {RENEW}"));
     let (path, kind, rights) = (word("the path")?, word("what stands there")?, word("the mode")?);
-    let (found_by, needed_by, reason) = (word("found_by")?, word("needed_by")?, word("the reason")?);
+    let (found_by, needed_by) = (word("found_by")?, word("needed_by")?);
+    let (needs, reason) = (word("what it needs")?, word("the reason")?);
     let path = absolute(path).ok_or_else(|| unread("path", path))?;
     let kind = kind_of(kind).ok_or_else(|| unread("digest, link or directory", kind))?;
     let (mode, capabilities) = rights_of(rights).ok_or_else(|| unread("mode", rights))?;
@@ -112,7 +139,14 @@ fn parse_line(line: &str) -> Result<(OsString, LockEntry), String> {
         by => Some(absolute(by).ok_or_else(|| unread("path", by))?.into()),
     };
     let found_by = Some(found_by).filter(|rule| *rule != "-").map(str::to_owned);
-    Ok((path, LockEntry { kind, mode, capabilities, found_by, needed_by, reason: reason.to_owned() }))
+    let needs = match needs {
+        // Nobody asks what a file needs that no rule found.
+        "-" => found_by.as_ref().map(|_| Vec::new()),
+        names => {
+            Some(names.split(',').map(unescaped).collect::<Option<_>>().ok_or_else(|| unread("list of names", names))?)
+        }
+    };
+    Ok((path, LockEntry { kind, mode, capabilities, found_by, needed_by, needs, reason: reason.to_owned() }))
 }
 
 fn unread(what: &str, word: &str) -> String {

@@ -1,9 +1,10 @@
 //! The tree of an image, as a lock has it.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::{Lock, LockEntry, LockedKind, needs};
+use super::{Lock, LockEntry, LockedKind, names_needed, needs};
 use crate::check::{Node, Nodes};
 use crate::error::Cause;
 use crate::root::FileId;
@@ -35,6 +36,7 @@ fn entry(path: &Path, node: &Node<'_>, firsts: &mut HashMap<FileId, PathBuf>) ->
         capabilities: None,
         found_by: None,
         needed_by: None,
+        needs: None,
         reason: String::new(),
     };
     let file = match node {
@@ -53,5 +55,7 @@ fn entry(path: &Path, node: &Node<'_>, firsts: &mut HashMap<FileId, PathBuf>) ->
     };
     firsts.entry(content.file).or_insert_with(|| path.to_owned());
     let capabilities = file.capabilities.as_ref().map(|capabilities| capabilities.value.to_vec());
-    Ok(LockEntry { capabilities, ..of(kind, file.mode) })
+    let elf = file.parsed.elf.as_deref().ok();
+    let needs = elf.map(|elf| names_needed(elf).map(OsStr::to_owned).collect());
+    Ok(LockEntry { capabilities, needs, ..of(kind, file.mode) })
 }

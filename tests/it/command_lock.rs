@@ -81,8 +81,7 @@ fn a_library_that_is_gone_or_was_replaced_fails() {
     let root = root.file("/lib/libbar.so.1", &library("libbar.so.1"));
     let output = build(&root, &["--locked", "app.lock"]);
     expect_status(&output, 1);
-    let gone =
-        "  /lib/libfoo.so.3 gone: libbar.so.1, which changed as well, needed it (app → libbar.so.1 → libfoo.so.3)\n";
+    let gone = "  /lib/libfoo.so.3 gone: libbar.so.1 no longer needs it (app → libbar.so.1 → libfoo.so.3)\n";
     assert!(err(&output).contains(gone), "{}", err(&output));
     let root = changed(root).file("/lib/libfoo.so.3", &library("libfoo.so.3").with(RUNPATH, "/x"));
     let output = build(&root, &["--locked", "app.lock"]);
@@ -117,6 +116,22 @@ fn json_has_the_changes_as_data() {
     let output = build(&root, &["--format", "json"]);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["changes"], serde_json::json!([]));
+}
+
+#[test]
+fn json_is_there_whatever_fails_once_the_image_is_known() {
+    let root = locked().directory("/app.tar/of");
+    for more in [&["--locked", "absent.lock"][..], &["--locked", "."], &["--type", "rootfs"]] {
+        let output = build(&root, &[more, &["--format", "json"]].concat());
+        expect_status(&output, 1);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let entries = report["entries"].as_array().unwrap();
+        assert!(
+            report["digest"].is_null() && entries.iter().any(|entry| entry["path"] == "/app"),
+            "{more:?}: {report}"
+        );
+        assert!(err(&output).starts_with("scratchpack: error: "), "{}", err(&output));
+    }
 }
 
 #[test]

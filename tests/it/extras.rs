@@ -401,7 +401,7 @@ fn what_a_setuid_program_finds_it_finds_with_and_without_its_rights() {
 const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// Whether the file has capabilities now: only root may give them, and not every file system takes them.
-fn give_capability(path: &Path) -> bool {
+pub fn give_capability(path: &Path) -> bool {
     let name = "security.capability";
     rustix::fs::setxattr(path, name, &CAPABILITY, rustix::fs::XattrFlags::empty()).is_ok()
 }

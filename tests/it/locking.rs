@@ -29,7 +29,7 @@ fn lock(root: &Root) -> Lock {
     root.image("/app").lock().unwrap()
 }
 
-fn lines(changes: &[Change]) -> Vec<String> {
+pub fn lines(changes: &[Change]) -> Vec<String> {
     changes.iter().map(ToString::to_string).collect()
 }
 
@@ -40,7 +40,7 @@ fn without_digests(line: &str) -> String {
 }
 
 /// The lines of what differs between two paths, names of images and settings included.
-fn differences(before: impl AsRef<Path>, after: impl AsRef<Path>) -> Vec<String> {
+pub fn differences(before: impl AsRef<Path>, after: impl AsRef<Path>) -> Vec<String> {
     let diff = diff(before, after).unwrap();
     let gone = diff.only_before().iter().map(|name| format!("image {name} gone"));
     let added = diff.only_after().iter().map(|name| format!("image {name} added"));
@@ -55,7 +55,7 @@ fn differences(before: impl AsRef<Path>, after: impl AsRef<Path>) -> Vec<String>
 }
 
 /// The image as an archive, a layout, a root directory and a lock.
-fn outputs(image: &Image, directory: &Path) -> [PathBuf; 4] {
+pub fn outputs(image: &Image, directory: &Path) -> [PathBuf; 4] {
     fs::create_dir_all(directory).unwrap();
     let paths = ["image.tar", "layout", "rootfs", "image.lock"].map(|name| directory.join(name));
     image.write_archive(&paths[0]).unwrap();
@@ -80,15 +80,15 @@ fn a_lock_has_a_line_for_each_path_with_its_digest_rule_and_reason() {
     assert_eq!(
         lines,
         [
-            "# path what mode found_by needed_by reason",
-            "/app sha256: 0755 program - the program",
-            "/lib directory 0755 - - holds what is in it",
-            "/lib/libbar.so.1 symlink:libbar.so.1.0 0777 - - a symlink on the way to what /app needs",
-            "/lib/libbar.so.1.0 sha256: 0755 default /app libbar.so.1 needed by /app, found by default",
-            "/lib/libfoo.so.3 sha256: 0755 default /lib/libbar.so.1.0 libfoo.so.3 needed by /lib/libbar.so.1, found by \
+            "# path what mode found_by needed_by needs reason",
+            "/app sha256: 0755 program - /lib64/ld-linux-x86-64.so.2,libbar.so.1 the program",
+            "/lib directory 0755 - - - holds what is in it",
+            "/lib/libbar.so.1 symlink:libbar.so.1.0 0777 - - - a symlink on the way to what /app needs",
+            "/lib/libbar.so.1.0 sha256: 0755 default /app libfoo.so.3 libbar.so.1 needed by /app, found by default",
+            "/lib/libfoo.so.3 sha256: 0755 default /lib/libbar.so.1.0 - libfoo.so.3 needed by /lib/libbar.so.1, found by \
              default",
-            "/lib64 directory 0755 - - holds what is in it",
-            "/lib64/ld-linux-x86-64.so.2 sha256: 0755 interpreter /app the interpreter of /app",
+            "/lib64 directory 0755 - - - holds what is in it",
+            "/lib64/ld-linux-x86-64.so.2 sha256: 0755 interpreter /app - the interpreter of /app",
         ]
     );
     assert!(text.starts_with("# scratchpack lock 1: ") && text.ends_with('\n'), "{text}");
@@ -140,7 +140,7 @@ fn what_changed_is_told_with_its_chain_between_all_forms() {
     }
     assert_eq!(
         differences(&after[3], &before[0])[1],
-        "/lib/libfoo.so.3 gone: libbar.so.1.0, which changed as well, needed it (app → libbar.so.1.0 → libfoo.so.3)"
+        "/lib/libfoo.so.3 gone: libbar.so.1.0 no longer needs it (app → libbar.so.1.0 → libfoo.so.3)"
     );
 }
 
@@ -300,19 +300,21 @@ fn refused(root: &Root, text: impl AsRef<[u8]>) -> String {
 fn what_is_no_lock_is_refused_with_its_line_and_what_to_do() {
     let root = Root::empty();
     let zeros = "0".repeat(64);
-    let good = format!("/a sha256:{zeros} 0644 - - why");
+    let good = format!("/a sha256:{zeros} 0644 - - - why");
     for (line, why) in [
         ("/a", "line 2: it ends before what stands there"),
         ("/a directory 0755 -", "line 2: it ends before needed_by"),
-        ("/a directory 0755 - -", "line 2: it ends before the reason"),
-        ("a directory 0755 - - why", "line 2: `a` is no path"),
-        ("/a\\q directory 0755 - - why", "line 2: `/a\\q` is no path"),
-        ("/a sha256:00 0755 - - why", "line 2: `sha256:00` is no digest, link or directory"),
-        ("/a md5:00 0755 - - why", "line 2: `md5:00` is no digest"),
-        ("/a directory 9755 - - why", "line 2: `9755` is no mode"),
-        ("/a directory 0755+cap:0 - - why", "line 2: `0755+cap:0` is no mode"),
-        ("/a directory 0755 - b why", "line 2: `b` is no path"),
-        ("/a directory 0755 - - \u{1b}[2J", "line 2: it holds a control character"),
+        ("/a directory 0755 - -", "line 2: it ends before what it needs"),
+        ("/a directory 0755 - - -", "line 2: it ends before the reason"),
+        ("/a directory 0755 - - a,,b why", "line 2: `a,,b` is no list of names"),
+        ("a directory 0755 - - - why", "line 2: `a` is no path"),
+        ("/a\\q directory 0755 - - - why", "line 2: `/a\\q` is no path"),
+        ("/a sha256:00 0755 - - - why", "line 2: `sha256:00` is no digest, link or directory"),
+        ("/a md5:00 0755 - - - why", "line 2: `md5:00` is no digest"),
+        ("/a directory 9755 - - - why", "line 2: `9755` is no mode"),
+        ("/a directory 0755+cap:0 - - - why", "line 2: `0755+cap:0` is no mode"),
+        ("/a directory 0755 - b - why", "line 2: `b` is no path"),
+        ("/a directory 0755 - - - \u{1b}[2J", "line 2: it holds a control character"),
         ("<<<<<<< HEAD", "line 2: a merge left its mark"),
         (&format!("{good}\n{good}"), "line 3: /a is there twice"),
     ] {
@@ -324,9 +326,9 @@ fn what_is_no_lock_is_refused_with_its_line_and_what_to_do() {
     assert!(refused(&root, "# scratchpack lock 12\n").contains("line 1: it is of version 12"));
     assert!(refused(&root, "# scratchpack lock \n").contains("line 1: it names no version"));
     assert!(
-        refused(&root, b"# scratchpack lock 1\n/\xff directory 0755 - - why\n").contains("line 2: it is not UTF-8")
+        refused(&root, b"# scratchpack lock 1\n/\xff directory 0755 - - - why\n").contains("line 2: it is not UTF-8")
     );
-    let fine = format!("# scratchpack lock 1\r\n\r\n# more\r\n{good}\r\n");
+    let fine = format!("\u{feff}# scratchpack lock 1\r\n\r\n# more\r\n{good}\r\n");
     fs::write(root.on_machine("/x.lock"), fine).unwrap();
     assert_eq!(Lock::read(root.on_machine("/x.lock")).unwrap().entries().count(), 1);
 }
@@ -354,8 +356,9 @@ fn a_lock_at_a_limit_is_read_and_one_beyond_it_is_told_the_limit() {
         fs::write(root.on_machine("/x.lock"), format!("# scratchpack lock 1\n{text}")).unwrap();
         Lock::read(root.on_machine("/x.lock"))
     };
-    let many = |count: usize| (0..count).map(|n| format!("/{n} directory 0755 - - x\n")).collect::<String>();
-    let long = |size: usize| format!("/a directory 0755 - - {}\n", "x".repeat(size - "/a directory 0755 - - ".len()));
+    let many = |count: usize| (0..count).map(|n| format!("/{n} directory 0755 - - - x\n")).collect::<String>();
+    let long =
+        |size: usize| format!("/a directory 0755 - - - {}\n", "x".repeat(size - "/a directory 0755 - - - ".len()));
     assert_eq!(read(many(MAX_LOCK_ENTRIES)).unwrap().entries().count(), MAX_LOCK_ENTRIES);
     expect(&read(many(MAX_LOCK_ENTRIES + 1)).unwrap_err(), ErrorKind::Malformed, MAX_LOCK_ENTRIES);
     assert_eq!(read(long(MAX_LOCK_LINE)).unwrap().entries().count(), 1);
@@ -367,7 +370,8 @@ fn a_lock_at_a_limit_is_read_and_one_beyond_it_is_told_the_limit() {
 #[test]
 fn a_lock_whose_objects_need_one_another_in_a_circle_ends() {
     let root = Root::empty();
-    let text = "# scratchpack lock 1\n/a directory 0755 - /b x\n/b directory 0755 - /a x\n/c directory 0755 - /c x\n";
+    let text =
+        "# scratchpack lock 1\n/a directory 0755 - /b - x\n/b directory 0755 - /a - x\n/c directory 0755 - /c - x\n";
     fs::write(root.on_machine("/x.lock"), text).unwrap();
     let changes = Lock::default().changes(&Lock::read(root.on_machine("/x.lock")).unwrap());
     assert_eq!(changes.iter().map(|change| change.chain().len()).collect::<Vec<_>>(), [2, 2, 0]);
@@ -481,8 +485,12 @@ fn images_of_one_name_are_compared_and_the_others_told() {
 fn what_cannot_be_read_is_an_error_that_names_it() {
     let root = root(&[]).bytes("/text", b"text");
     root.image("/app").write_lock(root.on_machine("/app.lock")).unwrap();
-    for (name, kind) in [("/absent", ErrorKind::NotFound), ("/text", ErrorKind::NotAnImage)] {
+    let root = root.bytes("/empty", b"");
+    for (name, kind) in
+        [("/absent", ErrorKind::NotFound), ("/text", ErrorKind::NotAnImage), ("/empty", ErrorKind::NotAnImage)]
+    {
         let error = diff(root.on_machine("/app.lock"), root.on_machine(name)).unwrap_err();
         assert_eq!((error.kind(), error.path()), (kind, Some(root.on_machine(name).as_path())), "{error}");
+        assert_eq!(error.to_string().contains("nor is it a lock, which begins with"), name != "/absent", "{error}");
     }
 }

@@ -21,6 +21,7 @@ mod hostile;
 mod inputs;
 mod layers;
 mod limits;
+mod lock_reasons;
 mod locking;
 mod messages;
 mod musl;

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::sys::resource::{UsageWho, getrusage};
-use scratchpack::{Collector, Elf, Image};
+use scratchpack::{Collector, Elf, Image, Lock};
 
 use crate::crafted::{Crafted, GNU_HASH, HASH, LOAD, NOTE, ROOM, STRSZ, STRTAB, SYMTAB, VERDEF, VERNEED};
 use crate::elf::{Fixture, LOADER, NEEDED, RUNPATH, SONAME, library, program, static_program};
@@ -41,6 +41,10 @@ fn work(root: &Path) {
     let closure = Collector::new().sysroot(root).collect(&app);
     let _ = closure.map(|closure| closure.findings().len() + closure.requirements().len());
     let _ = Image::builder().sysroot(root).binary(&app).auto().build();
+    if let (Ok(before), Ok(now)) = (Lock::read(root.join("before.lock")), Lock::read(root.join("now.lock"))) {
+        let changes = before.changes(&now);
+        assert!(changes.iter().all(|change| change.to_string().len() < SIZE));
+    }
     println!("\nextra {} seconds {}", resident("VmHWM").saturating_sub(before), seconds() - start);
 }
 
@@ -280,4 +284,16 @@ fn what_a_library_for_elf_files_is_slow_at_or_silent_about() {
     let mut unreadable = program(&[]).bytes();
     unreadable[64 + 56 + 8..64 + 56 + 16].copy_from_slice(&(1u64 << 40).to_le_bytes());
     assert!(Elf::parse(&unreadable).unwrap_err().to_string().contains("interpreter"));
+}
+
+/// Chains take many times the bytes of the locks that they are in.
+#[test]
+fn locks_of_objects_that_need_one_another() {
+    let lock = |mode: &str| {
+        let path = |number: usize| format!("/{}{number:06}", "d".repeat(200));
+        let line = |number: usize| format!("{} directory {mode} - {} - x\n", path(number), path(number + 1));
+        format!("# scratchpack lock 1\n{}", (0..12_000).map(line).collect::<String>())
+    };
+    let root = Root::debian().file("/app", &program(&[])).bytes("/before.lock", lock("0755").as_bytes());
+    measure("chains", &root.bytes("/now.lock", lock("0700").as_bytes()));
 }
