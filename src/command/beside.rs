@@ -1,13 +1,12 @@
 //! What `build` writes beside the image: its id, what it hangs on, its lock, and its bills of materials.
 
 use std::collections::HashSet;
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::fstat;
 use scratchpack::{Image, SbomFormat, Written};
 
 use super::Failure;
@@ -150,7 +149,8 @@ fn expect_no_stream(file: &Path) -> Result<(), Failure> {
 }
 
 fn is_at(place: (u64, u64), stream: &impl AsFd) -> bool {
-    fstat(stream).is_ok_and(|known| (known.st_dev, known.st_ino) == place)
+    let known = stream.as_fd().try_clone_to_owned().and_then(|stream| File::from(stream).metadata());
+    known.is_ok_and(|known| (known.dev(), known.ino()) == place)
 }
 
 /// The same for all names of one file.
