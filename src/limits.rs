@@ -83,5 +83,8 @@ pub const MAX_LOCK: u64 = 64 << 20;
 /// Entries of a lock.
 pub const MAX_LOCK_ENTRIES: usize = 1 << 18;
 
+/// Names that the objects of a lock need, all together.
+pub const MAX_LOCK_NAMES: usize = 1 << 20;
+
 /// Bytes of a line of a lock, which has up to three paths, each byte of which may take four, and the names that an object needs.
 pub const MAX_LOCK_LINE: usize = 128 << 10;

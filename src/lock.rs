@@ -148,7 +148,7 @@ impl Lock {
     }
 
     pub(crate) fn expect_within_limits(&self, text: &str) -> Result<(), Cause> {
-        text::expect_within_limits(self.entries.len(), text)
+        text::expect_within_limits(self, text)
     }
 }
 

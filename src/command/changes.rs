@@ -21,9 +21,15 @@ pub(super) fn overview(changes: &[Change]) -> String {
     told.join(", ")
 }
 
+/// Nobody reads more, and a lock made to do harm could have gigabytes said.
+const MOST_LINES: usize = 1000;
+
 /// What the lock in `file` does not say, in words, and what to do.
 pub(super) fn not_as_locked(file: &Path, changes: &[Change]) -> String {
-    let list: Vec<String> = lines(changes).map(|line| format!("  {line}")).collect();
+    let mut list: Vec<String> = lines(changes).take(MOST_LINES).map(|line| format!("  {line}")).collect();
+    if changes.len() > MOST_LINES {
+        list.push(format!("  and {} more, all of which --format json tells", changes.len() - MOST_LINES));
+    }
     format!(
         "the image is not what {} says ({}); nothing was written\n{}\nIf it is as it should be, accept it with --lock {} \
          instead of --locked",

@@ -122,7 +122,7 @@ impl<'l> Sides<'l> {
             return Why::Is(is.clone());
         }
         match &old.needed_by {
-            Some(by) if self.now.entry(by).is_none() => Why::NeederGone(by.clone()),
+            Some(by) if self.now.entry(by).is_none() && !self.moved.contains_key(by) => Why::NeederGone(by.clone()),
             Some(by) if self.named_before.is_needed_here_alone(path, by, &self.named_now) => {
                 Why::NeededNoMore(by.clone())
             }

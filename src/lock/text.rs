@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::escape::{byte, escaped, on_a_line, unescaped};
 use super::{Lock, LockEntry, LockedKind};
 use crate::error::Cause;
-use crate::limits::{MAX_LOCK, MAX_LOCK_ENTRIES, MAX_LOCK_LINE};
+use crate::limits::{MAX_LOCK, MAX_LOCK_ENTRIES, MAX_LOCK_LINE, MAX_LOCK_NAMES};
 use crate::text::{is_unfit, printable};
 
 /// How every lock begins, a number behind it.
@@ -52,6 +52,10 @@ fn names(entry: &LockEntry) -> String {
     }
 }
 
+fn count(entry: &LockEntry) -> usize {
+    entry.needs.as_ref().map_or(0, Vec::len)
+}
+
 /// Whether that is how a lock begins.
 pub(super) fn is_lock(start: &[u8]) -> bool {
     without_order(start).starts_with(MARK.as_bytes())
@@ -62,11 +66,13 @@ fn without_order(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(BYTE_ORDER.as_bytes()).unwrap_or(bytes)
 }
 
-pub(super) fn expect_within_limits(entries: usize, text: &str) -> Result<(), Cause> {
+pub(super) fn expect_within_limits(lock: &Lock, text: &str) -> Result<(), Cause> {
     let exceeded = if text.len() as u64 > MAX_LOCK {
         format!("{MAX_LOCK} bytes")
-    } else if entries > MAX_LOCK_ENTRIES {
+    } else if lock.entries.len() > MAX_LOCK_ENTRIES {
         format!("{MAX_LOCK_ENTRIES} entries")
+    } else if lock.entries.values().map(count).sum::<usize>() > MAX_LOCK_NAMES {
+        format!("{MAX_LOCK_NAMES} names that objects need")
     } else if text.lines().any(|line| line.len() > MAX_LOCK_LINE) {
         format!("{MAX_LOCK_LINE} bytes in a line")
     } else {
@@ -81,8 +87,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Lock, Cause> {
     }
     let bytes = without_order(bytes);
     let mut lock = Lock { is_explained: true, ..Lock::default() };
+    let mut names_left = MAX_LOCK_NAMES;
     for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
-        let parsed = if index == 0 { expect_version(line) } else { add(&mut lock, line) };
+        let parsed = if index == 0 { expect_version(line) } else { add(&mut lock, line, &mut names_left) };
         parsed.map_err(|why| Cause::malformed(format!("line {}: {why}", index + 1)))?;
     }
     Ok(lock)
@@ -99,7 +106,7 @@ fn expect_version(line: &[u8]) -> Result<(), String> {
     }
 }
 
-fn add(lock: &mut Lock, line: &[u8]) -> Result<(), String> {
+fn add(lock: &mut Lock, line: &[u8], names_left: &mut usize) -> Result<(), String> {
     // As an editor or git may leave it.
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.len() > MAX_LOCK_LINE {
@@ -116,6 +123,9 @@ fn add(lock: &mut Lock, line: &[u8]) -> Result<(), String> {
     if lock.entries.len() >= MAX_LOCK_ENTRIES {
         return Err(format!("there are more than {MAX_LOCK_ENTRIES} entries, which is the limit"));
     }
+    *names_left = names_left
+        .checked_sub(count(&entry))
+        .ok_or_else(|| format!("its objects need more than {MAX_LOCK_NAMES} names, which is the limit"))?;
     match lock.entries.insert(path.clone(), entry) {
         Some(_) => Err(format!("{} is there twice; {RENEW}", printable(&path))),
         None => Ok(()),

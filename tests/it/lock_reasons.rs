@@ -200,6 +200,17 @@ fn a_program_of_another_name_is_told_as_what_it_was() {
 }
 
 #[test]
+fn what_a_program_needed_that_stands_elsewhere_now_is_not_said_to_have_lost_it() {
+    let root = |program: Fixture| {
+        let root = Root::debian().file("/opt/prog/liba.so", &library("liba.so"));
+        root.file("/opt/prog/prog", &program.with(RUNPATH, "$ORIGIN")).image("/opt/prog/prog").lock().unwrap()
+    };
+    let changes = lines(&root(program(&["liba.so"])).changes(&root(program(&[]))));
+    assert!(changes.contains(&"/opt/prog/prog gone: it is /prog now".to_owned()), "{changes:?}");
+    assert!(changes.contains(&"/opt/prog/liba.so gone: prog needed it".to_owned()), "{changes:?}");
+}
+
+#[test]
 fn a_library_of_two_names_has_both_in_a_lock() {
     let root = Root::debian()
         .file("/app", &program(&["libone.so", "libtwo.so"]))

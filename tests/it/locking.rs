@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use scratchpack::limits::{MAX_LOCK, MAX_LOCK_ENTRIES, MAX_LOCK_LINE};
+use scratchpack::limits::{MAX_LOCK, MAX_LOCK_ENTRIES, MAX_LOCK_LINE, MAX_LOCK_NAMES};
 use scratchpack::{Change, ChangeKind, ErrorKind, Image, ImageBuilder, Lock, LockedKind, Need, diff};
 use serde_json::json;
 
@@ -363,6 +363,16 @@ fn a_lock_at_a_limit_is_read_and_one_beyond_it_is_told_the_limit() {
     expect(&read(many(MAX_LOCK_ENTRIES + 1)).unwrap_err(), ErrorKind::Malformed, MAX_LOCK_ENTRIES);
     assert_eq!(read(long(MAX_LOCK_LINE)).unwrap().entries().count(), 1);
     expect(&read(long(MAX_LOCK_LINE + 1)).unwrap_err(), ErrorKind::Malformed, MAX_LOCK_LINE);
+    // In lines of 60,000 each, and one.
+    let needing = |count: usize| {
+        let lines = (0..count.div_ceil(60_000)).map(|line| {
+            let names = vec!["x"; (count - line * 60_000).min(60_000)].join(",");
+            format!("/{line} directory 0755 default - {names} x\n")
+        });
+        lines.collect::<String>()
+    };
+    assert_eq!(read(needing(MAX_LOCK_NAMES)).unwrap().entries().count(), MAX_LOCK_NAMES.div_ceil(60_000));
+    expect(&read(needing(MAX_LOCK_NAMES + 1)).unwrap_err(), ErrorKind::Malformed, MAX_LOCK_NAMES);
     fs::File::create(root.on_machine("/x.lock")).unwrap().set_len(MAX_LOCK + 1).unwrap();
     expect(&Lock::read(root.on_machine("/x.lock")).unwrap_err(), ErrorKind::Malformed, MAX_LOCK);
 }
