@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
 
-use clap::builder::styling::{AnsiColor, Style};
+use clap::builder::styling::AnsiColor;
 use scratchpack::{Finding, Level, Need, printable};
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter};
@@ -27,6 +27,12 @@ impl Message {
         }
     }
 
+    /// In its colour.
+    pub(crate) fn head(self) -> String {
+        let style = self.color().on_default().bold();
+        format!("{style}{}:{style:#}", self.name())
+    }
+
     /// As clap has it for errors, and cargo for all three.
     fn color(self) -> AnsiColor {
         match self {
@@ -39,12 +45,9 @@ impl Message {
 
 /// Says something on standard error, in colours where it has them. Nobody may be listening.
 pub(crate) fn say(message: Message, words: &str) {
-    let style = match has_colors(&io::stderr()) {
-        true => message.color().on_default().bold(),
-        false => Style::new(),
-    };
+    let head = if has_colors(&io::stderr()) { message.head() } else { format!("{}:", message.name()) };
     // In one piece, whatever else writes there.
-    let line = format!("scratchpack: {style}{}:{style:#} {words}\n", message.name());
+    let line = format!("scratchpack: {head} {words}\n");
     let _ = io::stderr().write_all(line.as_bytes());
 }
 

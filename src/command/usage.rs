@@ -1,13 +1,15 @@
 //! What is said of arguments that make no sense, which may be any bytes.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
-use clap::Error;
+use clap::builder::styling::Styles;
 use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, Error};
 
-use super::output::{has_colors, is_unfit, shown};
+use super::args::Arguments;
+use super::output::{Message, has_colors, is_unfit, shown};
 
 /// What is typed first. A whole page of help would hide it.
 const EXAMPLE: &str = "\
@@ -24,7 +26,29 @@ pub(super) fn show_example() -> ! {
 }
 
 /// Says what is wrong with the arguments, or what was asked for, and ends the process.
-pub(super) fn refuse(mut error: Error) -> ! {
+pub(super) fn refuse(error: Error) -> ! {
+    let status = error.exit_code();
+    match error.use_stderr() {
+        true => super::output::print_error(&in_color(words(without_styles().unwrap_or(error)))),
+        false => show(&error),
+    }
+    std::process::exit(status)
+}
+
+/// Help has no part of an argument in it. Nobody may be listening.
+fn show(help: &Error) {
+    let mut out = io::stdout();
+    let words = help.render();
+    let words = if has_colors(&out) { words.ansi().to_string() } else { words.to_string() };
+    let _ = out.write_all(words.as_bytes()).and_then(|()| out.flush());
+}
+
+/// The same error without escape sequences of its own: those that are in it then are of the arguments.
+fn without_styles() -> Option<Error> {
+    Arguments::command().styles(Styles::plain()).try_get_matches().err()
+}
+
+fn words(mut error: Error) -> String {
     if let Some(tip) = tip(&error) {
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
@@ -32,24 +56,16 @@ pub(super) fn refuse(mut error: Error) -> ! {
     for (kind, value) in given {
         error.insert(kind, value);
     }
-    match error.use_stderr() {
-        true => print(&error, io::stderr()),
-        false => print(&error, io::stdout()),
-    }
-    std::process::exit(error.exit_code())
+    // Without styles this is the text as it is; `to_string` would take out what looks like a style. What is left to escape
+    // stands in hints that were put together before.
+    harmless(&error.render().ansi().to_string())
 }
 
-/// Nobody may be listening.
-fn print(error: &Error, mut stream: impl IsTerminal + Write) {
-    let words = error.render();
-    let plain = words.to_string();
-    let words = match plain.chars().any(is_harmful) {
-        // What is left stands in hints that were put together before.
-        true => harmless(&plain),
-        false if has_colors(&stream) => words.ansi().to_string(),
-        false => plain,
-    };
-    let _ = stream.write_all(words.as_bytes()).and_then(|()| stream.flush());
+fn in_color(words: String) -> String {
+    match words.strip_prefix("error:").filter(|_| has_colors(&io::stderr())) {
+        Some(rest) => format!("{}{rest}", Message::Error.head()),
+        None => words,
+    }
 }
 
 /// For whoever gives a program where a command should be.
