@@ -4,9 +4,11 @@ use std::collections::HashSet;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use scratchpack::{Image, SbomFormat, Written};
 
 use super::Failure;
@@ -46,7 +48,9 @@ impl<'a> Beside<'a> {
             ));
         }
         beside.expect_different_files()?;
-        beside.outputs().into_iter().chain(beside.depfile).try_for_each(expect_no_stream)?;
+        let image = beside.target.as_deref().filter(|target| build.output.as_deref() == Some(*target));
+        let mut outputs = beside.outputs().into_iter().chain(beside.depfile);
+        outputs.try_for_each(|file| expect_no_stream(file, image == Some(file)))?;
         let files = beside.bills.iter().map(|(file, _)| *file);
         let mut files = files.chain(beside.lock).chain(beside.iidfile).chain(beside.depfile);
         files.try_for_each(|file| if is_unbuilt(build, file) { Ok(()) } else { expect_writable(file) })?;
@@ -86,6 +90,17 @@ impl<'a> Beside<'a> {
         }
     }
 
+    /// Says before the image is written which of these files would be refused behind it.
+    pub(super) fn expect_no_input(&self, image: &Image) -> Result<(), Failure> {
+        let inputs: HashSet<PathBuf> = image.inputs().collect();
+        let bills = self.bills.iter().map(|(file, _)| *file);
+        let mut files = bills.chain(self.lock).chain(self.iidfile).chain(self.depfile);
+        match files.find(|file| inputs.contains(&place_of(file))) {
+            Some(file) => Err(unwritable(file, "the image is made of it, or by what it says; give another name")),
+            None => Ok(()),
+        }
+    }
+
     /// All of it tells of the image, so not before that is there.
     pub(super) fn write_behind(&self, image: &Image, written: Option<&Written>) -> Result<(), Failure> {
         self.bills.iter().try_for_each(|(file, format)| image.write_sbom(file, *format))?;
@@ -112,11 +127,33 @@ fn form_of(file: &Path) -> Result<SbomFormat, Failure> {
 }
 
 /// Says before all work what would otherwise fail behind it.
-fn expect_writable(file: &Path) -> Result<(), Failure> {
-    if fs::metadata(file).is_ok_and(|metadata| !metadata.is_file()) {
-        return Err(unwritable(file, "it is no regular file, and will not be replaced; give another name"));
+pub(super) fn expect_writable(file: &Path) -> Result<(), Failure> {
+    let why = match fs::metadata(file) {
+        Ok(known) if known.is_dir() => "it is a directory; give a file name",
+        Ok(known) if !known.is_file() => "it is no regular file, and will not be replaced; give another name",
+        Ok(_) => return Ok(()),
+        Err(_) if file.file_name().is_none() || file.as_os_str().as_bytes().ends_with(b"/") => {
+            "it is no file name; leave out what follows the last slash, and the slash"
+        }
+        Err(error) if is_loop(&error) => LOOP,
+        Err(_) => return expect_directory_of(file),
+    };
+    Err(unwritable(file, why))
+}
+
+/// The same of what will be a directory.
+pub(super) fn expect_directory_to_be(path: &Path) -> Result<(), Failure> {
+    match fs::metadata(path) {
+        Ok(known) if !known.is_dir() => Err(unwritable(path, "it is no directory; remove it, or give a new name")),
+        Err(error) if is_loop(&error) => Err(unwritable(path, LOOP)),
+        _ => expect_directory_of(path),
     }
-    expect_directory_of(file)
+}
+
+const LOOP: &str = "its symlinks lead nowhere but to each other; remove them, or give another name";
+
+fn is_loop(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::LOOP)
 }
 
 /// What is there, or a link to somewhere, has one. What keeps others from being looked at, who writes there will tell.
@@ -136,12 +173,13 @@ pub(super) fn unwritable(path: &Path, why: &str) -> Failure {
 }
 
 /// A file to which standard output or error is redirected: another would stand at its name, and what is said be lost.
-fn expect_no_stream(file: &Path) -> Result<(), Failure> {
+fn expect_no_stream(file: &Path, is_image: bool) -> Result<(), Failure> {
     let Some(place) = fs::metadata(file).ok().filter(Metadata::is_file).map(|known| (known.dev(), known.ino())) else {
         return Ok(());
     };
     let why = match () {
-        _ if is_at(place, &io::stdout()) => "standard output goes there; -o - writes the image to it",
+        _ if is_at(place, &io::stdout()) && is_image => "standard output goes there; -o - writes the image to it",
+        _ if is_at(place, &io::stdout()) => "standard output goes there",
         _ if is_at(place, &io::stderr()) => "standard error goes there",
         _ => return Ok(()),
     };
@@ -153,11 +191,20 @@ fn is_at(place: (u64, u64), stream: &impl AsFd) -> bool {
     known.is_ok_and(|known| (known.dev(), known.ino()) == place)
 }
 
-/// The same for all names of one file.
+/// The same for all names of one file, which need not be there yet.
 fn place_of(file: &Path) -> PathBuf {
+    let file = end_of_links(file);
     let unmade =
-        || fs::canonicalize(directory_of(file)).map(|directory| directory.join(file.file_name().unwrap_or_default()));
-    fs::canonicalize(file).or_else(|_| unmade()).unwrap_or_else(|_| file.to_owned())
+        || fs::canonicalize(directory_of(&file)).map(|directory| directory.join(file.file_name().unwrap_or_default()));
+    fs::canonicalize(&file).or_else(|_| unmade()).unwrap_or_else(|_| file.clone())
+}
+
+/// Where symlinks lead, be there something or not.
+fn end_of_links(file: &Path) -> PathBuf {
+    // As many as Linux follows (path_resolution(7)).
+    const MOST: usize = 40;
+    let next = |path: &PathBuf| Some(directory_of(path).join(fs::read_link(path).ok()?));
+    std::iter::successors(Some(file.to_owned()), next).take(MOST + 1).last().unwrap_or_else(|| file.to_owned())
 }
 
 fn directory_of(file: &Path) -> &Path {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::Failure;
 use super::args::{Build, Kind, ReportFormat};
 use super::beforehand;
-use super::beside::{Beside, expect_directory_of, unwritable};
+use super::beside::{Beside, expect_directory_to_be, expect_writable, unwritable};
 use super::changes::{ChangeReports, not_as_locked};
 use super::clock::{Timings, timed};
 use super::load::Tool;
@@ -103,6 +103,7 @@ impl Work<'_> {
     fn make(&mut self, image: &mut Image) -> Result<Option<Written>, Failure> {
         self.expect_no_warnings(image)?;
         self.expect_as_locked(image)?;
+        self.beside.expect_no_input(image)?;
         let write = |output: &Output<'_>| timed(&mut self.timings.write, || output.write(image));
         let written = self.output.as_ref().map(write).transpose()?.flatten();
         let load = |tool: &Tool| timed(&mut self.timings.load, || tool.load(image));
@@ -181,7 +182,10 @@ impl<'a> Output<'a> {
 
     /// Says before all work what would otherwise fail behind it.
     fn expect_room(&self) -> Result<(), Failure> {
-        expect_directory_of(self.path)?;
+        match self.kind {
+            Kind::Archive | Kind::Layer => expect_writable(self.path)?,
+            Kind::Layout | Kind::Rootfs => expect_directory_to_be(self.path)?,
+        }
         match self.kind {
             Kind::Rootfs if self.path.read_dir().is_ok_and(|mut entries| entries.next().is_some()) => {
                 Err(unwritable(self.path, "the directory is not empty; remove it, or give a new name"))

@@ -191,6 +191,27 @@ fn what_a_name_contributes_to_a_terminal_is_escaped_among_colours_as_well() {
 }
 
 #[test]
+fn what_an_argument_contributes_to_a_hint_is_escaped_as_well() {
+    let root = Root::empty();
+    for arguments in [
+        &["check", "a", "--x\x1b[2J\x1b[31m"][..],
+        &["check", "a", "--x\x1b]0;a\x07"],
+        &["build", "--compression", "\x1b[2Jx", "a", "-o", "b"],
+        &["a\x1b[2J"],
+    ] {
+        let piped = err(&scratchpack(&root, arguments));
+        let (status, said) = on_a_terminal(&root, arguments, &[]);
+        assert_eq!(status, Some(2));
+        assert!(said.starts_with("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m "), "{said:?}");
+        let plain = said.replacen("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m", "error:", 1).replace("\r\n", "\n");
+        assert_eq!(plain, piped);
+        assert!(!piped.contains(['\u{1b}', '\u{7}']) && !piped.contains("x[2J"), "{piped:?}");
+        assert!(piped.matches("\\x1b").count() >= 1, "{piped:?}");
+    }
+    assert_eq!(err(&scratchpack(&root, &["check", "a", "--x\x1b[2J"])).matches("--x\\x1b[2J").count(), 3);
+}
+
+#[test]
 fn an_error_says_what_to_do_next() {
     let object = [b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x01\0\x3e\0\x01\0\0\0".as_slice(), &[0; 40]].concat();
     let mut cut = program(&[]).bytes();
@@ -224,7 +245,7 @@ fn an_error_says_what_to_do_next() {
         ([&fine[..], &["--library-path", "text"]].concat(), 2, "no directory of this machine; give one"),
         ([&fine[..], &["--jobs", "0"]].concat(), 2, "give a number, 1 or more"),
         ([&fine[..], &["--created", "now"]].concat(), 2, "give seconds since 1970"),
-        ([&fine[..], &["--iidfile", "bare"]].concat(), 1, "give another name"),
+        ([&fine[..], &["--iidfile", "bare"]].concat(), 1, "it is a directory; give a file name"),
         ([&fine[..], &["--iidfile", "no/id"]].concat(), 1, "make it first"),
         (vec!["build", "fine", "--sysroot", ".", "-o", "-", "--type", "rootfs"], 2, "give -o the name of a directory"),
         (vec!["explain", "fine", "libx", "--sysroot", "."], 1, "did you mean libx.so.1? `scratchpack inspect`"),
@@ -272,7 +293,11 @@ fn a_file_to_which_a_stream_goes_is_no_output() {
     for (words, status, expected) in [
         (&["-o", "/dev/stdout"][..], 2, "/dev/stdout would be replaced, and standard output goes there; -o - writes"),
         (&["-o", "log"], 2, "log would be replaced"),
-        (&["-o", "x.tar", "--iidfile", "/dev/fd/1"], 2, "/dev/fd/1 would be replaced"),
+        (
+            &["-o", "x.tar", "--iidfile", "/dev/fd/1"],
+            2,
+            "/dev/fd/1 would be replaced, and standard output goes there; give",
+        ),
         (&["-o", "x.tar", "--depfile", "./log"], 2, "./log would be replaced"),
         (&["-o", "/dev/stderr"], 2, "and standard error goes there; give another name"),
         (&["-o", "-"], 0, ""),
@@ -320,6 +345,27 @@ fn before_a_build_all_is_told_that_its_programs_cannot_change() {
         assert!(err(&output).contains(expected) && out(&output).is_empty(), "{words:?}: {}", err(&output));
         assert_eq!(err(&output).is_empty(), status == 0, "{words:?}: {}", err(&output));
         assert!(!root.on_machine("/x.tar").exists() && !root.on_machine("/out/ids").exists(), "{words:?}");
+    }
+    let root = root.directory("/full/of").link("/one", "two").link("/two", "one");
+    for (words, expected) in [
+        (&["-o", "/dev/null"][..], "/dev/null: it is no regular file"),
+        (&["-o", "full", "--type", "archive"], "full: it is a directory; give a file name"),
+        (&["-o", "x.tar/", "--type", "archive"], "x.tar/: it is no file name"),
+        (&["-o", "one"], "one: its symlinks lead nowhere but to each other"),
+        (&["-o", "one", "--type", "layout"], "one: its symlinks lead nowhere but to each other"),
+        (&["-o", "text", "--type", "rootfs"], "text: it is no directory"),
+        (&["-o", "text", "--type", "layout"], "text: it is no directory"),
+        (&["-o", "full", "--type", "rootfs"], "full: the directory is not empty"),
+        (&["-o", "x.tar", "--lock", "full/"], "full/: it is a directory"),
+        (&["-o", "x.tar", "--lock", "new/"], "new/: it is no file name"),
+        (&["-o", "x.tar", "--iidfile", "one"], "one: its symlinks lead nowhere but to each other"),
+    ] {
+        for before in [&["out/new", "--before-build", "out"][..], &["fine"]] {
+            let output = scratchpack(&root, &[&["build", "--sysroot", "."], before, words].concat());
+            assert_eq!(output.status.code(), Some(1), "{words:?}: {}", err(&output));
+            assert!(err(&output).contains(&format!("cannot write {expected}")), "{words:?}: {}", err(&output));
+            assert!(!root.on_machine("/x.tar").exists(), "{words:?}");
+        }
     }
     // With what else is not there yet, no other program can be looked at.
     let words = ["build", "out/new", "fine", "--before-build", "out", "--sysroot", "out/root", "-o", "x.tar"];

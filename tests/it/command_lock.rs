@@ -119,6 +119,52 @@ fn json_has_the_changes_as_data() {
 }
 
 #[test]
+fn links_behind_which_nothing_stands_yet_are_what_they_lead_to() {
+    let root = locked().link("/one", "two").link("/two", "new.tar");
+    for words in [
+        &["-o", "one", "--lock", "two"][..],
+        &["-o", "new.tar", "--lock", "one"],
+        &["-o", "app.tar", "--iidfile", "one", "--depfile", "./new.tar"],
+    ] {
+        let output = scratchpack(&root, &[&["build", "app", "--sysroot", "."], words].concat());
+        expect_status(&output, 2);
+        assert!(err(&output).contains("two outputs would be "), "{}", err(&output));
+    }
+    expect_status(&scratchpack(&root, &["build", "app", "--sysroot", ".", "-o", "one"]), 0);
+    assert!(root.on_machine("new.tar").is_file() && root.on_machine("one").is_symlink());
+}
+
+#[test]
+fn nothing_is_written_where_something_beside_it_would_replace_what_goes_in() {
+    let root = locked().bytes("/a.spdx.json", b"{}");
+    for words in [
+        &["--lock", "app"][..],
+        &["--iidfile", "lib/libbar.so.1"],
+        &["--depfile", "app"],
+        &["--sbom", "a.spdx.json", "--file", "a.spdx.json:/a"],
+    ] {
+        let output = build(&root, words);
+        expect_status(&output, 1);
+        assert!(err(&output).contains("give another name"), "{}", err(&output));
+        assert!(!root.on_machine("app.tar").exists(), "{words:?}");
+    }
+}
+
+#[test]
+fn of_many_changes_a_thousand_are_told_and_all_of_them_as_json() {
+    let root = locked();
+    let many: String = (0..2000).map(|n| format!("/more/{n} sha256:{} 0644 - - - x\n", "0".repeat(64))).collect();
+    let lock = fs::read_to_string(root.on_machine("app.lock")).unwrap() + &many;
+    let root = root.bytes("/many.lock", lock.as_bytes());
+    let output = build(&root, &["--locked", "many.lock", "--format", "json"]);
+    expect_status(&output, 1);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["changes"].as_array().unwrap().len(), 2000);
+    assert_eq!(err(&output).matches(" gone").count(), 1001);
+    assert!(err(&output).contains("\n  and 1000 more, all of which --format json tells\n"), "{}", err(&output));
+}
+
+#[test]
 fn json_is_there_whatever_fails_once_the_image_is_known() {
     let root = locked();
     for more in [&["--locked", "absent.lock"][..], &["--locked", "."], &["--strict", "--exclude", "libnone.so"]] {
