@@ -51,16 +51,23 @@ impl<'a> Beside<'a> {
         let image = beside.target.as_deref().filter(|target| build.output.as_deref() == Some(*target));
         let mut outputs = beside.outputs().into_iter().chain(beside.depfile);
         outputs.try_for_each(|file| expect_no_stream(file, image == Some(file)))?;
-        let files = beside.bills.iter().map(|(file, _)| *file);
-        let mut files = files.chain(beside.lock).chain(beside.iidfile).chain(beside.depfile);
-        files.try_for_each(|file| if is_unbuilt(build, file) { Ok(()) } else { expect_writable(file) })?;
+        beside.files().try_for_each(|file| if is_unbuilt(build, file) { Ok(()) } else { expect_writable(file) })?;
         Ok(beside)
     }
 
     /// All that is written but the depfile. What is loaded, or goes to a pipe, is known by its id alone.
     fn outputs(&self) -> Vec<&Path> {
-        let bills = self.bills.iter().map(|(file, _)| *file);
-        self.target.as_deref().into_iter().chain(self.iidfile).chain(self.lock).chain(bills).collect()
+        self.target.as_deref().into_iter().chain(self.told()).collect()
+    }
+
+    /// What tells of the image.
+    fn told(&self) -> impl Iterator<Item = &'a Path> {
+        self.iidfile.into_iter().chain(self.lock).chain(self.bills.iter().map(|(file, _)| *file))
+    }
+
+    /// All that is written beside the image.
+    fn files(&self) -> impl Iterator<Item = &'a Path> {
+        self.told().chain(self.depfile)
     }
 
     /// What is compared with a file must not write it.
@@ -92,10 +99,10 @@ impl<'a> Beside<'a> {
 
     /// Says before the image is written which of these files would be refused behind it.
     pub(super) fn expect_no_input(&self, image: &Image) -> Result<(), Failure> {
-        let inputs: HashSet<PathBuf> = image.inputs().collect();
-        let bills = self.bills.iter().map(|(file, _)| *file);
-        let mut files = bills.chain(self.lock).chain(self.iidfile).chain(self.depfile);
-        match files.find(|file| inputs.contains(&place_of(file))) {
+        let files: Vec<&Path> = self.files().collect();
+        // To know the inputs takes time and handles.
+        let inputs: HashSet<PathBuf> = if files.is_empty() { HashSet::new() } else { image.inputs().collect() };
+        match files.into_iter().find(|file| inputs.contains(&place_of(file))) {
             Some(file) => Err(unwritable(file, "the image is made of it, or by what it says; give another name")),
             None => Ok(()),
         }
