@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::elf::{Fixture, library, program};
 use crate::random::Random;
 use crate::root::Root;
+use crate::tools;
 use crate::whole::whole;
 
 pub const SCRATCHPACK: &str = env!("CARGO_BIN_EXE_scratchpack");
@@ -263,7 +264,9 @@ impl Scene {
         for path in [self.root.path(), self.kept.path()] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         }
-        fs::copy(SCRATCHPACK, self.nobodys_command()).unwrap();
+        // By another process: one that is forked here meanwhile would keep it open for writing, and nobody could run it
+        // (ETXTBSY, execve(2)).
+        tools::run(tools::command("cp").arg(SCRATCHPACK).arg(self.nobodys_command()));
     }
 
     /// The command where everybody finds it: directories above the target directory may not let others through.
