@@ -19,6 +19,7 @@ mod plain;
 mod progress;
 mod report;
 mod sizes;
+mod unbuilt;
 mod usage;
 
 use std::ffi::OsString;
@@ -62,7 +63,10 @@ impl From<std::io::Error> for Failure {
 pub(crate) fn run() -> ExitCode {
     let arguments = arguments();
     let result = match &arguments.subcommand {
-        Subcommand::Build(build) => build::run(build),
+        Subcommand::Build(build) => match &build.before_build {
+            Some(directory) => beforehand::check(build, directory),
+            None => build::run(build),
+        },
         Subcommand::Inspect(inspect) => inspect::run(inspect),
         Subcommand::Check(check) => check::run(check),
         Subcommand::Diff(diff) => diff::run(diff),

@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use scratchpack::Lock;
+
 use super::Failure;
 use super::args::Build;
-use super::build::{Plan, expect_lock};
+use super::build::{Plan, without_lock};
+use super::unbuilt::{is_below, is_unbuilt};
 
 /// Below a file nothing can be.
 const NOWHERE: &str = "/dev/null/program";
@@ -19,9 +22,12 @@ pub(super) fn check(build: &Build, directory: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Whether a path is of what the build will make.
-pub(super) fn is_unbuilt(build: &Build, path: &Path) -> bool {
-    build.before_build.as_deref().is_some_and(|directory| is_below(directory, path))
+/// There must be a lock, and it must be one.
+fn expect_lock(build: &Build) -> Result<(), Failure> {
+    match build.locked.as_deref().filter(|file| !is_unbuilt(build, file)) {
+        Some(file) => Lock::read(file).map(drop).map_err(|error| without_lock(error, file)),
+        None => Ok(()),
+    }
 }
 
 /// The same build without what is not there yet. In place of its programs stands one that nobody has, behind all others.
@@ -38,15 +44,4 @@ fn known_before(build: &Build, directory: &Path) -> Build {
     }
     known.binaries.resize(build.binaries.len(), NOWHERE.into());
     known
-}
-
-fn is_below(directory: &Path, path: &Path) -> bool {
-    resolved(path).starts_with(resolved(directory))
-}
-
-/// The path without links and `..`, as far as it is there.
-fn resolved(path: &Path) -> PathBuf {
-    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let known = |there: &Path| Some(there.canonicalize().ok()?.join(whole.strip_prefix(there).ok()?));
-    whole.ancestors().find_map(known).unwrap_or_else(|| whole.clone())
 }

@@ -13,8 +13,8 @@ use scratchpack::{Image, SbomFormat, Written};
 
 use super::Failure;
 use super::args::Build;
-use super::beforehand::is_unbuilt;
 use super::output::shown;
+use super::unbuilt::is_unbuilt;
 
 /// Where it is written.
 pub(super) struct Beside<'a> {
@@ -49,8 +49,7 @@ impl<'a> Beside<'a> {
         }
         beside.expect_different_files()?;
         let image = beside.target.as_deref().filter(|target| build.output.as_deref() == Some(*target));
-        let mut outputs = beside.outputs().into_iter().chain(beside.depfile);
-        outputs.try_for_each(|file| expect_no_stream(file, image == Some(file)))?;
+        beside.all().try_for_each(|file| expect_no_stream(file, image == Some(file)))?;
         beside.files().try_for_each(|file| if is_unbuilt(build, file) { Ok(()) } else { expect_writable(file) })?;
         Ok(beside)
     }
@@ -63,6 +62,11 @@ impl<'a> Beside<'a> {
     /// What tells of the image.
     fn told(&self) -> impl Iterator<Item = &'a Path> {
         self.iidfile.into_iter().chain(self.lock).chain(self.bills.iter().map(|(file, _)| *file))
+    }
+
+    /// The image's file as well.
+    fn all(&self) -> impl Iterator<Item = &Path> {
+        self.target.as_deref().into_iter().chain(self.files())
     }
 
     /// All that is written beside the image.
@@ -80,7 +84,7 @@ impl<'a> Beside<'a> {
                 shown(locked)
             )));
         }
-        match self.outputs().into_iter().chain(self.depfile).any(|file| place_of(file) == place_of(locked)) {
+        match self.all().any(|file| place_of(file) == place_of(locked)) {
             true => {
                 Err(Failure::Usage(format!("{} is the lock, and would be written; give another name", shown(locked))))
             }
@@ -90,8 +94,7 @@ impl<'a> Beside<'a> {
 
     fn expect_different_files(&self) -> Result<(), Failure> {
         let mut known = HashSet::new();
-        let mut files = self.outputs().into_iter().chain(self.depfile);
-        match files.find(|file| !known.insert(place_of(file))) {
+        match self.all().find(|file| !known.insert(place_of(file))) {
             Some(file) => Err(Failure::Usage(format!("two outputs would be {}; give each a file", shown(file)))),
             None => Ok(()),
         }

@@ -5,13 +5,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use scratchpack::{
-    Change, Compression, Entry, EntryKind, Error, ErrorKind, Finding, Image, ImageBuilder, Level, Lock, Written,
+    Change, Compression, Entry, EntryKind, Error, ErrorKind, Finding, Image, ImageBuilder, Level, Written,
 };
 use serde::Serialize;
 
 use super::Failure;
 use super::args::{Build, Kind, ReportFormat};
-use super::beforehand;
 use super::beside::{Beside, expect_directory_to_be, expect_writable, unwritable};
 use super::changes::{ChangeReports, not_as_locked};
 use super::clock::{Timings, timed};
@@ -20,13 +19,7 @@ use super::output::{finding_reports, print_error, say_findings, shown, text, wri
 use super::progress::Bar;
 use super::report::{ClosureReport, excluded_reports, need_reports, report_failure};
 use super::sizes::write_sizes;
-
-pub(crate) fn run(build: &Build) -> Result<(), Failure> {
-    match &build.before_build {
-        Some(directory) => beforehand::check(build, directory),
-        None => make(build),
-    }
-}
+use super::unbuilt::is_unbuilt;
 
 /// What can be known without looking at a program.
 pub(super) struct Plan<'a> {
@@ -47,7 +40,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn make(build: &Build) -> Result<(), Failure> {
+pub(crate) fn run(build: &Build) -> Result<(), Failure> {
     let Plan { output, beside, tool, mut builder } = Plan::of(build)?;
     let bar = Bar::of(&mut builder, build.quiet);
     let mut timings = Timings::default();
@@ -137,15 +130,8 @@ impl Work<'_> {
     }
 }
 
-/// Says that there must be a lock, and that it must be one.
-pub(super) fn expect_lock(build: &Build) -> Result<(), Failure> {
-    match build.locked.as_deref().filter(|file| !beforehand::is_unbuilt(build, file)) {
-        Some(file) => Lock::read(file).map(drop).map_err(|error| without_lock(error, file)),
-        None => Ok(()),
-    }
-}
-
-fn without_lock(error: Error, file: &Path) -> Failure {
+/// Why a lock cannot be read.
+pub(super) fn without_lock(error: Error, file: &Path) -> Failure {
     match error.kind() {
         ErrorKind::NotFound if error.path() == Some(file) => {
             Failure::Failed(format!("there is no lock {}; write it with --lock first", shown(file)))
@@ -174,7 +160,7 @@ impl<'a> Output<'a> {
         if output.is_stdout() && build.format == ReportFormat::Json {
             return Err(Failure::Usage("standard output cannot hold the image and a report; give another -o".into()));
         }
-        if !output.is_stdout() && !beforehand::is_unbuilt(build, path) {
+        if !output.is_stdout() && !is_unbuilt(build, path) {
             output.expect_room()?;
         }
         Ok(output)
@@ -183,14 +169,16 @@ impl<'a> Output<'a> {
     /// Says before all work what would otherwise fail behind it.
     fn expect_room(&self) -> Result<(), Failure> {
         match self.kind {
-            Kind::Archive | Kind::Layer => expect_writable(self.path)?,
-            Kind::Layout | Kind::Rootfs => expect_directory_to_be(self.path)?,
+            Kind::Archive | Kind::Layer => expect_writable(self.path),
+            Kind::Layout => expect_directory_to_be(self.path),
+            Kind::Rootfs => expect_directory_to_be(self.path).and_then(|()| self.expect_empty()),
         }
-        match self.kind {
-            Kind::Rootfs if self.path.read_dir().is_ok_and(|mut entries| entries.next().is_some()) => {
-                Err(unwritable(self.path, "the directory is not empty; remove it, or give a new name"))
-            }
-            _ => Ok(()),
+    }
+
+    fn expect_empty(&self) -> Result<(), Failure> {
+        match self.path.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+            true => Err(unwritable(self.path, "the directory is not empty; remove it, or give a new name")),
+            false => Ok(()),
         }
     }
 

@@ -51,17 +51,17 @@ pub(crate) fn say(message: Message, words: &str) {
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
+/// The same of what has been put into words by others.
+pub(crate) fn print_error(words: &str) {
+    let _ = io::stderr().write_all(words.as_bytes());
+}
+
 /// A terminal has colours unless it calls itself dumb, or nobody wants them (NO_COLOR, no-color.org). Nothing else has any,
 /// whatever CLICOLOR_FORCE and CI say: who reads a file would see the escapes.
 pub(crate) fn has_colors(stream: &impl IsTerminal) -> bool {
     let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let is_able = || std::env::var_os("TERM").is_some_and(|terminal| terminal != "dumb");
     stream.is_terminal() && !is_unwanted && is_able()
-}
-
-/// The same of what has been put into words by others.
-pub(crate) fn print_error(words: &str) {
-    let _ = io::stderr().write_all(words.as_bytes());
 }
 
 /// Each warning has a message of its own; all notes share one. With `is_auto` the needs among them are those that
